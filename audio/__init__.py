@@ -1,0 +1,1 @@
+"""Sound to numbers and back; knows no model."""
