@@ -28,12 +28,13 @@ def shared_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def reference(shared_dir: Path) -> Callable[[str], Any]:
-    """``reference("encoder.npz")`` -> dict of arrays, ``reference("text.json")`` -> parsed JSON; skips when absent."""
+    """``reference("encoder.npz")`` -> dict of arrays, ``reference("text.json")`` -> parsed JSON, or skips."""
 
     def load(name: str) -> Any:
         path = shared_dir / "reference" / name
         if not path.suffix:
-            path = next((p for p in (path.with_suffix(".npz"), path.with_suffix(".json")) if p.is_file()), path)
+            found = [p for p in (path.with_suffix(".npz"), path.with_suffix(".json")) if p.is_file()]
+            path = found[0] if found else path
         if not path.is_file():
             pytest.skip(f"no reference values {name} on this machine")
         if path.suffix == ".json":
@@ -45,7 +46,7 @@ def reference(shared_dir: Path) -> Callable[[str], Any]:
 
 
 def make_speechlike(seconds: float, sample_rate: int = 16000, seed: int = 0) -> np.ndarray:
-    """Harmonics of a gliding pitch under vowel-like formants, with pauses -> float32 (S,) within [-0.5, 0.5]."""
+    """Harmonics of a gliding pitch under vowel-like formants, with pauses -> float32 (S,), peak 0.5."""
     rng = np.random.default_rng(seed)
     n = int(round(seconds * sample_rate))
     t = np.arange(n) / sample_rate
@@ -58,7 +59,8 @@ def make_speechlike(seconds: float, sample_rate: int = 16000, seed: int = 0) -> 
     for harmonic in range(1, 36):
         frequency = harmonic * pitch
         gain = sum(np.exp(-(((frequency - formants[:, k]) / (90 + 60 * k)) ** 2)) / (k + 1) for k in range(3))
-        wav += np.where(frequency < 0.45 * sample_rate, (gain + 0.03 / harmonic) * np.sin(harmonic * phase), 0)
+        audible = frequency < 0.45 * sample_rate
+        wav += np.where(audible, (gain + 0.03 / harmonic) * np.sin(harmonic * phase), 0)
     envelope = 0.25 + 0.75 * np.sin(np.pi * (t / 0.22 % 1)) ** 0.5
     pauses = rng.random(int(seconds / 0.22) + 2)[syllable] < 0.12
     wav = wav * envelope * np.where(pauses, 0.0, 1.0) + 1e-4 * rng.standard_normal(n)

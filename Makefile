@@ -1,0 +1,41 @@
+# make run: set up and open the program; make test: every check; make help: the rest.
+PY := .venv/bin/python
+export OMP_WAIT_POLICY := passive
+ifdef PYTHON
+export PYTHON
+endif
+ifdef TORCH_INDEX
+export TORCH_INDEX
+endif
+
+.PHONY: help run test bench evaluate setup clean
+help:
+	@echo "make run       set up, then open the window (without a display: write a wav)"
+	@echo "make test      set up, then ruff, mypy and pytest"
+	@echo "make bench     time every stage of the pipeline on this machine"
+	@echo "make evaluate  quality figures on held-out speech"
+	@echo "make setup     only set up"
+	@echo "make clean     remove caches and generated wavs (.venv and models stay)"
+
+setup:
+	@scripts/setup.sh run
+
+run: setup
+	@$(PY) -m toolbox run
+
+test:
+	@scripts/setup.sh dev
+	$(PY) -m ruff check .
+	$(PY) -m mypy .
+	$(PY) -m pytest
+
+bench: setup
+	$(PY) -m benchmarks.pipeline
+
+evaluate: setup
+	@if [ -e evaluation/__main__.py ]; then $(PY) -m evaluation; \
+	else echo "evaluate: the quality figures are not there yet"; fi
+
+clean:
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist demo_output_*.wav
+	find . -name __pycache__ -not -path "./.venv/*" -prune -exec rm -rf {} +
