@@ -1,0 +1,31 @@
+"""Text to the symbol ids that a synthesizer reads; knows no network, no sound and no files of models."""
+
+from typing import Protocol
+
+from audio.errors import TextError
+
+
+class TextFrontEnd(Protocol):
+    """What a synthesizer needs of its front end: a named, ordered symbol set and an encoder into it."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def symbols(self) -> tuple[str, ...]: ...
+
+    @property
+    def pad_id(self) -> int: ...
+
+    def encode(self, text: str) -> list[int]:
+        """Ids into ``symbols``, ending in the end id. Raises TextError when there is nothing to say."""
+        ...
+
+
+def get_front_end(name: str) -> TextFrontEnd:
+    """The front end called ``name``: "arpabet" (phonemes). Raises TextError for another name."""
+    if name == "arpabet":
+        from .arpabet import ArpabetFrontEnd
+
+        return ArpabetFrontEnd()
+    raise TextError(f'There is no text front end called "{name}". Known: arpabet, rtvc.')
