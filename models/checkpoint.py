@@ -30,6 +30,7 @@ from models.description import (
     detect_kind,
     read_description,
 )
+from models.rtvc_layout import find_differences, rtvc_layout
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ _AGAIN = "Download or copy it again."
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A model read from disk; ``state`` maps state-dict names to CPU tensors (float32, float16, integer buffers).
+    """A model read from disk; ``state`` maps state-dict names to CPU tensors (floats, integer buffers).
 
     ``config`` is None for RTVC files, which carry none; ``format`` is "safetensors" or "rtvc".
     """
@@ -149,18 +150,17 @@ def export_rtvc(checkpoint: Checkpoint, path: Path | str) -> Path:
 
     Raises ModelError naming the sizes when they are not RTVC's fixed ones, as that program has no other.
     """
-    from models.rtvc_layout import find_differences, rtvc_layout
-
     path = Path(path)
-    differences = find_differences(checkpoint.kind, checkpoint.architecture, checkpoint.config or {},
-                                   {name: tuple(tensor.shape) for name, tensor in checkpoint.state.items()})
+    layout = rtvc_layout(checkpoint.kind)
+    shapes = {name: tuple(tensor.shape) for name, tensor in checkpoint.state.items()}
+    differences = find_differences(checkpoint.kind, checkpoint.architecture, checkpoint.config or {}, shapes)
     if differences:
-        raise ModelError(f"{checkpoint.path} cannot be exported for RTVC, whose {checkpoint.kind} has fixed sizes "
-                         f"and settings: {_first(differences)}.")
-    # The counter is not learnt: a network trained here may do without it, RTVC's loader wants every name.
-    own = {"step": torch.tensor([checkpoint.step], dtype=torch.int64), **checkpoint.state}
-    state = {entry.name: own[entry.name].detach().to("cpu", getattr(torch, entry.dtype)).clone()
-             for entry in rtvc_layout(checkpoint.kind) if entry.name in own}
+        raise ModelError(f"{checkpoint.path} cannot be exported for RTVC, whose {checkpoint.kind} has fixed "
+                         f"sizes and settings: {_first(differences)}.")
+    # Counters are not learnt: a network trained here may do without them, RTVC's loader wants every name.
+    counters: dict[str, Tensor] = {entry.name: torch.zeros(entry.shape) for entry in layout if entry.is_counter}
+    own = {**counters, "step": torch.tensor([checkpoint.step]), **checkpoint.state}
+    state = {entry.name: own[entry.name].to("cpu", getattr(torch, entry.dtype)).clone() for entry in layout}
     content: dict[str, Any] = {"model_state": state}
     if checkpoint.kind == "encoder":
         content = {"step": checkpoint.step, **content}
@@ -222,9 +222,10 @@ def _read_safetensors(path: Path, head: bytes) -> Checkpoint:
         raise ModelError(_unreadable(path, head, "a safetensors file", error)) from error
     _check_match(path, description, metadata, state)
     card = description["card"]
-    return Checkpoint(kind=description["kind"], architecture=description["architecture"],
-                      config=description["config"], state=state, step=_step(card.get("step"), state), card=card,
-                      path=path, format="safetensors")
+    return Checkpoint(
+        kind=description["kind"], architecture=description["architecture"], config=description["config"],
+        state=state, step=_step(card.get("step"), state), card=card, path=path, format="safetensors",
+    )
 
 
 def _check_match(
@@ -240,7 +241,8 @@ def _check_match(
         for key, value in written.items():
             if key in description and description[key] != value:
                 detail = "" if key == "config" else f" ({description[key]!r} against {value!r})"
-                raise ModelError(f"{mismatch}its {key} is not what the weights were saved with{detail}{advice}")
+                raise ModelError(f"{mismatch}its {key} is not the one saved with the weights"
+                                 f"{detail}{advice}")
     detected = detect_kind(state)
     if detected is not None and detected != description["kind"]:
         described = KIND_NAMES[description["kind"]]
@@ -252,7 +254,8 @@ def _read_rtvc(path: Path, head: bytes, expected_kind: str | None) -> Checkpoint
     content = _torch_load(path, head, _expected(expected_kind), mmap=True)
     state = content.get("model_state", content) if isinstance(content, dict) else content
     if not isinstance(state, dict) or not state or not all(isinstance(name, str) for name in state):
-        raise ModelError(f"{path} holds no model: expected {_expected(expected_kind)} of RTVC with 'model_state'.")
+        raise ModelError(f"{path} holds no model: expected {_expected(expected_kind)} of RTVC "
+                         "with a 'model_state'.")
     if all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     kind = detect_kind(state)
@@ -334,8 +337,9 @@ def _unreadable(path: Path, head: bytes, expected: str, error: Exception) -> str
     if start.startswith(b"version https://git-lfs"):
         return f"{path} is a pointer of git-lfs, not {expected}: run 'git lfs pull' or download the file."
     if isinstance(error, pickle.UnpicklingError) and _carries_code(str(error)):
-        return (f"{path} asks to run code while it is read, which models never need: it was refused and nothing "
-                f"in it was run. Expected {expected} that holds tensors only; get it from a source you trust.")
+        return (f"{path} asks to run code while it is read, which models never need: it was refused and "
+                f"nothing in it was run. Expected {expected} that holds tensors only; get it from a source that "
+                "you trust.")
     if head.startswith(b"PK") and not zipfile.is_zipfile(path):
         return f"{path} is cut short ({path.stat().st_size:,} bytes), expected {expected}. {_AGAIN}"
     if all(byte >= 32 or byte in b"\t\r\n" for byte in head):
@@ -361,8 +365,8 @@ def _check_tensors(state: Mapping[str, Tensor], path: Path) -> None:
             claimed = _shape(tensor)
             raise ModelError(f"{path} holds less data at {name!r} than its shape {claimed} claims. {_AGAIN}")
         if tensor.is_floating_point() and not torch.isfinite(tensor).all():
-            raise ModelError(f"{path} has values that are NaN or infinite at {name!r}: the training that made "
-                             "it diverged, or the file is damaged. Use an earlier checkpoint.")
+            raise ModelError(f"{path} has values that are NaN or infinite at {name!r}: the training that "
+                             "made it diverged, or the file is damaged. Use an earlier checkpoint.")
 
 
 def _check_plain(value: object, where: str) -> None:

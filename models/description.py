@@ -1,4 +1,4 @@
-"""What describes a model: its .json, its kind by names of weights; knows no tensors, so that no torch is needed."""
+"""What describes a model: its .json, its kind by names of weights; knows no tensors, so it needs no torch."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -25,6 +25,7 @@ _SIGNATURES: Mapping[str, frozenset[str]] = {
     "vocoder": frozenset({"upsample.resnet.conv_in.weight", "rnn1.weight_ih_l0", "fc3.weight"}),
 }
 _FIELDS: Mapping[str, type] = {"kind": str, "architecture": str, "name": str, "config": dict, "card": dict}
+_JSON_NAMES: Mapping[type, str] = {str: "a string", dict: "an object"}
 
 
 def detect_kind(names: Iterable[str]) -> str | None:
@@ -51,8 +52,8 @@ def read_description(path: Path) -> dict[str, Any]:
         data = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         weights = path.with_suffix(WEIGHTS_SUFFIX).name
-        raise ModelError(f"{path} is missing: a model is two files, {weights} and {path.name}, in one folder. "
-                         "Copy both.") from None
+        raise ModelError(f"{path} is missing: a model is two files, {weights} and {path.name}, in one "
+                         "folder. Copy both.") from None
     except OSError as error:
         raise ModelError(f"{path} cannot be read: {error.strerror or error}.") from error
     except (ValueError, RecursionError) as error:
@@ -77,6 +78,3 @@ def check_description(data: object, path: Path) -> dict[str, Any]:
         kinds = ", ".join(KINDS)
         raise ModelError(f"{path} describes a model of kind {data['kind']!r}, expected one of {kinds}.")
     return data
-
-
-_JSON_NAMES: Mapping[type, str] = {str: "a string", dict: "an object"}
