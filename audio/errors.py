@@ -9,6 +9,50 @@ class AudioError(ToolboxError):
     """A sound that cannot be read, written or used."""
 
 
+class AudioMissingError(AudioError):
+    """No file, or no plain file, at the path."""
+
+
+class AudioAccessError(AudioError):
+    """The system does not let the file be read."""
+
+
+class NotAudioError(AudioError):
+    """A file in which no decoder finds sound."""
+
+
+class TruncatedAudioError(AudioError):
+    """A sound file that is cut off or damaged where the sound should be."""
+
+
+class EmptyAudioError(AudioError):
+    """A sound without samples."""
+
+
+class NonFiniteAudioError(AudioError):
+    """Samples that are not numbers, or infinite."""
+
+
+class SilentAudioError(AudioError):
+    """Nothing, or no speech, to be heard."""
+
+
+class ShortAudioError(AudioError):
+    """Less sound or less speech than the work needs."""
+
+
+class UnsupportedAudioError(AudioError):
+    """A sample rate, number of channels, format or encoding that is outside what the toolbox handles."""
+
+
+class AudioSaveError(AudioError):
+    """A sound file could not be written; what was there before is untouched."""
+
+
+class SignalSettingsError(AudioError):
+    """Signal settings that contradict each other."""
+
+
 class TextError(ToolboxError):
     """A text that cannot be spoken."""
 
