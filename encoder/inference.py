@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from audio.errors import AudioError, ModelError
+from audio.errors import AudioError, ModelError, NonFiniteAudioError, ShortAudioError, SilentAudioError
 from audio.mel import ENCODER_MEL, MelTransform
 from encoder.config import EncoderConfig
 from encoder.network import SpeakerEncoder
@@ -129,7 +129,7 @@ def preprocess(
     wav = normalize_volume(wav, TARGET_DBFS, increase_only=True)
     trimmed = trim_long_silences(wav, sample_rate)
     if len(trimmed) < MIN_SECONDS * sample_rate:
-        raise AudioError(
+        raise ShortAudioError(
             f"Only {len(trimmed) / sample_rate:.1f} s of speech was found in {len(wav) / sample_rate:.1f} s of sound: "
             "use a recording with a few seconds of speech, close to the microphone."
         )
@@ -145,15 +145,17 @@ def check_wav(wav: np.ndarray, sample_rate: int) -> None:
     if wav.ndim != 1:
         raise AudioError(f"A voice embedding needs one channel (S,), not an array of shape {wav.shape}: mix it down.")
     if len(wav) < MIN_SECONDS * sample_rate:
-        raise AudioError(
+        raise ShortAudioError(
             f"The clip is too short for a voice embedding ({len(wav) / sample_rate:.2f} s): "
             f"at least {MIN_SECONDS} s is needed, and 5 s of speech is best."
         )
     peak = float(np.max(np.abs(wav)))
     if not np.isfinite(peak):
-        raise AudioError("The clip contains samples that are not numbers (NaN or infinite): record or export it again.")
+        raise NonFiniteAudioError(
+            "The clip contains samples that are not numbers (NaN or infinite): record or export it again."
+        )
     if peak < SILENCE_PEAK:
-        raise AudioError("The clip is silent: check the microphone or choose another recording.")
+        raise SilentAudioError("The clip is silent: check the microphone or choose another recording.")
 
 
 class VoiceEncoder:
