@@ -23,9 +23,13 @@ class TextFrontEnd(Protocol):
 
 
 def get_front_end(name: str) -> TextFrontEnd:
-    """The front end called ``name``: "arpabet" (phonemes). Raises TextError for another name."""
+    """The front end called ``name``: "arpabet" (phonemes) or "rtvc" (letters). Raises TextError for another name."""
     if name == "arpabet":
         from .arpabet import ArpabetFrontEnd
 
         return ArpabetFrontEnd()
+    if name == "rtvc":
+        from .rtvc import RtvcFrontEnd
+
+        return RtvcFrontEnd()
     raise TextError(f'There is no text front end called "{name}". Known: arpabet, rtvc.')

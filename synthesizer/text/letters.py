@@ -11,13 +11,7 @@ LETTER_NAMES: dict[str, str] = {
 
 _GRAPHEMES: tuple[tuple[str, str], ...] = tuple(
     line.split(" ", 1)  # type: ignore[misc]
-    for line in (
-        "tch CH|igh AY|tion SH AH N|sch SH|ch CH|sh SH|th TH|ph F|wh W|ck K|ng NG|qu K W|kn N|wr R|ee IY|"
-        "ea IY|oo UW|ou AW|ow OW|oi OY|oy OY|ai EY|ay EY|au AO|aw AO|er ER|ir ER|ur ER|ar AA R|or AO R|"
-        "bb B|cc K|dd D|ff F|gg G|ll L|mm M|nn N|pp P|rr R|ss S|tt T|zz Z|ce S|ci S IH|cy S IY|ge JH EH|"
-        "a AE|b B|c K|d D|e EH|f F|g G|h HH|i IH|j JH|k K|l L|m M|n N|o AA|p P|q K|r R|s S|t T|u AH|v V|"
-        "w W|x K S|y IY|z Z"
-    ).split("|")
+    for line in ["tch CH", "igh AY", "tion SH AH N", "sch SH", "ch CH", "sh SH", "th TH", "ph F", "wh W", "ck K", "ng NG", "qu K W", "kn N", "wr R", "ee IY", "ea IY", "oo UW", "ou AW", "ow OW", "oi OY", "oy OY", "ai EY", "ay EY", "au AO", "aw AO", "er ER", "ir ER", "ur ER", "ar AA R", "or AO R", "bb B", "cc K", "dd D", "ff F", "gg G", "ll L", "mm M", "nn N", "pp P", "rr R", "ss S", "tt T", "zz Z", "ce S", "ci S IH", "cy S IY", "ge JH EH", "a AE", "b B", "c K", "d D", "e EH", "f F", "g G", "h HH", "i IH", "j JH", "k K", "l L", "m M", "n N", "o AA", "p P", "q K", "r R", "s S", "t T", "u AH", "v V", "w W", "x K S", "y IY", "z Z"]
 )
 
 

