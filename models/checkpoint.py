@@ -158,8 +158,8 @@ def export_rtvc(checkpoint: Checkpoint, path: Path | str) -> Path:
         raise ModelError(f"{checkpoint.path} cannot be exported for RTVC, whose {checkpoint.kind} has fixed "
                          f"sizes and settings: {_first(differences)}.")
     # Counters are not learnt: a network trained here may do without them, RTVC's loader wants every name.
-    counters: dict[str, Tensor] = {entry.name: torch.zeros(entry.shape) for entry in layout if entry.is_counter}
-    own = {**counters, "step": torch.tensor([checkpoint.step]), **checkpoint.state}
+    counters = {entry.name: torch.zeros(entry.shape) for entry in layout if entry.is_counter}
+    own: dict[str, Tensor] = {**counters, "step": torch.tensor([checkpoint.step]), **checkpoint.state}
     state = {entry.name: own[entry.name].to("cpu", getattr(torch, entry.dtype)).clone() for entry in layout}
     content: dict[str, Any] = {"model_state": state}
     if checkpoint.kind == "encoder":
@@ -338,8 +338,8 @@ def _unreadable(path: Path, head: bytes, expected: str, error: Exception) -> str
         return f"{path} is a pointer of git-lfs, not {expected}: run 'git lfs pull' or download the file."
     if isinstance(error, pickle.UnpicklingError) and _carries_code(str(error)):
         return (f"{path} asks to run code while it is read, which models never need: it was refused and "
-                f"nothing in it was run. Expected {expected} that holds tensors only; get it from a source that "
-                "you trust.")
+                f"nothing in it was run. Expected {expected} that holds tensors only; get it from a source "
+                "that you trust.")
     if head.startswith(b"PK") and not zipfile.is_zipfile(path):
         return f"{path} is cut short ({path.stat().st_size:,} bytes), expected {expected}. {_AGAIN}"
     if all(byte >= 32 or byte in b"\t\r\n" for byte in head):

@@ -17,7 +17,7 @@ MAX_THREADS = 8
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """Device for "cpu", "cuda", "cuda:N" or "mps"; None or "auto" takes a CUDA GPU when there is one, else the CPU.
+    """Device for "cpu", "cuda", "cuda:N" or "mps"; None or "auto" takes a CUDA GPU if there is one, else the CPU.
 
     Raises ModelError for an unknown name or a device that this machine or this build of torch does not have.
     """
@@ -29,9 +29,9 @@ def choose_device(name: str | None = None) -> torch.device:
     if match[1] == "cuda":
         count = torch.cuda.device_count() if torch.cuda.is_available() else 0
         if count == 0:
-            reason = "this PyTorch was built for the CPU only" if not torch.backends.cuda.is_built() else (
-                "no CUDA GPU was found")
-            raise ModelError(f"Device {name!r} cannot be used: {reason}. Use cpu, or install PyTorch for CUDA.")
+            built = torch.backends.cuda.is_built()
+            reason = "no CUDA GPU was found" if built else "this PyTorch was built for the CPU only"
+            raise ModelError(f"Device {name!r} cannot be used: {reason}. Use cpu, or install another PyTorch.")
         if int(match[2] or 0) >= count:
             raise ModelError(f"Device {name!r} does not exist: use cuda:0 to cuda:{count - 1}.")
     if match[1] == "mps" and not torch.backends.mps.is_available():
@@ -43,13 +43,14 @@ def configure_threads(threads: int | None = None) -> int:
     """Set how many CPU threads torch uses within an operation, and return the number.
 
     ``threads`` (above 0) wins, then OMP_NUM_THREADS, then the processors that this process may use, at most
-    `MAX_THREADS`. That waiting threads sleep must be settled earlier: see `models.environment.prepare_environment`.
+    `MAX_THREADS`. OMP_WAIT_POLICY=passive must be set before torch is imported:
+    `models.environment.prepare_environment` does it.
     """
     if not threads or threads < 1:
         asked = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
         threads = int(asked) if asked.isdigit() and int(asked) > 0 else min(available_cpus(), MAX_THREADS)
     if os.environ.get("OMP_WAIT_POLICY", "").lower() != "passive":
-        logger.debug("OMP_WAIT_POLICY is not 'passive': other work on this machine will slow the networks down")
+        logger.debug("OMP_WAIT_POLICY is not passive: other work on this machine will slow networks down")
     torch.set_num_threads(threads)
     return threads
 

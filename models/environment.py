@@ -9,10 +9,10 @@ _APPLICATION = "voice-cloning-toolbox"
 
 
 def prepare_environment() -> None:
-    """Set thread defaults; call it first in a program, before anything imports torch. What the user set stays.
+    """Set thread defaults; call it first in a program, before torch is imported. What the user set stays.
 
-    OpenMP reads OMP_WAIT_POLICY once, when torch loads it. Its waiting threads spin by default: with another job on
-    a two-core machine that made one WaveRNN step 25 times slower. Passive threads sleep.
+    OpenMP reads OMP_WAIT_POLICY once, when torch loads it. Its waiting threads spin by default: with another
+    job on a two-core machine that made one WaveRNN step 25 times slower. Passive threads sleep.
     """
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
