@@ -427,8 +427,9 @@ def _shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def _with_pauses(wav: np.ndarray, frames: Sequence[int], pauses: Sequence[float], sample_rate: int) ->
-np.ndarray:
+def _with_pauses(
+    wav: np.ndarray, frames: Sequence[int], pauses: Sequence[float], sample_rate: int
+) -> np.ndarray:
     """Cut a wav (S,) where its segments of ``frames`` mel frames meet and put silence after each."""
     ends = np.round(np.cumsum(frames) * len(wav) / max(sum(frames), 1)).astype(int)
     pieces: list[np.ndarray] = []

@@ -82,8 +82,9 @@ def parse_metadata(metadata: Mapping[str, str]) -> Provenance | None:
         return None
 
 
-def same_request(mark: Provenance, *, text: str, voice: str, seed: int | None, models: Mapping[str, str]) ->
-bool:
+def same_request(
+    mark: Provenance, *, text: str, voice: str, seed: int | None, models: Mapping[str, str]
+) -> bool:
     """Whether a file with this mark is what the request asks for (any seed when none is asked for)."""
     return (
         mark.text == text[:MAX_TEXT]
