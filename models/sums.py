@@ -14,7 +14,7 @@ Progress = Callable[[int, int], None]
 
 
 def sha256_of(path: Path, progress: Progress | None = None) -> str:
-    """SHA-256 of a file in hexadecimal; ``progress`` counts bytes. Raises ModelError when it cannot be read."""
+    """SHA-256 of a file in hexadecimal; ``progress`` counts bytes. Raises ModelError if unreadable."""
     digest = hashlib.sha256()
     try:
         total = path.stat().st_size
@@ -45,7 +45,7 @@ def read_sums(folder: Path) -> dict[str, str]:
 
 
 def write_sums(folder: Path, names: list[str]) -> Path:
-    """Record size and SHA-256 of the files ``names`` of ``folder`` in its list, which is replaced as a whole."""
+    """Record size and SHA-256 of the files ``names`` of ``folder`` in its list, replacing that."""
     files = {name: {"bytes": (folder / name).stat().st_size, "sha256": sha256_of(folder / name)}
              for name in sorted(names)}
     path = folder / SUMS_NAME
