@@ -247,6 +247,7 @@ def griffin_lim(
     progress: Progress | None = None,
     *,
     momentum: float = 0.99,
+    sharpening: float = SHARPENING,
 ) -> FloatArray:
     """Sound whose mel spectrogram is near `mel` (n_mels, T): wav (S,), S = hop_length * (T - 1).
 
@@ -264,7 +265,7 @@ def griffin_lim(
         raise NonFiniteAudioError("The spectrogram holds values that are not numbers: make it anew.")
     with torch.no_grad():
         linear = mel_to_linear(frames, cfg)
-        magnitude = linear**SHARPENING
+        magnitude = linear**sharpening
         magnitude *= linear.norm() / magnitude.norm()  # sharpening alone trebles the peak of ordinary speech
         wav = _recover_phase(magnitude, cfg, n_iter, seed, momentum, progress)
     return de_emphasis(wav.numpy(), cfg.preemphasis).astype(np.float32)
