@@ -89,7 +89,7 @@ def run_dir(args: argparse.Namespace) -> Path:
     Raises:
         TrainingError: the run name is not a plain folder name.
     """
-    if not args.run_id or Path(args.run_id).name != args.run_id:
+    if args.run_id in ("", "..") or Path(args.run_id).name != args.run_id:
         raise TrainingError(
             f'"{args.run_id}" cannot be a run name: give a plain name; -m says where it lies.'
         )
