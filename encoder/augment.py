@@ -1,4 +1,4 @@
-"""Random recording channels applied to mel power frames, so that an encoder learns voices and not microphones."""
+"""Random recording channels on mel power frames, so that voices are learnt, not microphones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class AugmentConfig:
     gain_db: float = 10.0
     """Loudness changes by up to this much either way."""
     filter_db: float = 12.0
-    """Standard deviation of the frequency response at ``filter_points`` places; in between it is interpolated."""
+    """Standard deviation of the frequency response at ``filter_points`` places, interpolated in between."""
     filter_points: int = 5
     min_snr_db: float = 5.0
     max_snr_db: float = 40.0
@@ -35,8 +35,8 @@ class AugmentConfig:
 def augment(mels: np.ndarray, cfg: AugmentConfig, rng: np.random.Generator) -> np.ndarray:
     """Mel power frames (B, T, mel_n) as if recorded over other microphones, in other rooms' noise.
 
-    A filter acts on mel power as a factor per band, up to the response's change within a band; noise powers add up,
-    up to the phases, whose mean effect is none. Neither needs the wav.
+    A filter acts on mel power as a factor per band, up to the response's change within a band; noise powers
+    add up, up to the phases, whose mean effect is none. Neither needs the wav.
     """
     if cfg.probability == 0.0:
         return mels
@@ -46,7 +46,7 @@ def augment(mels: np.ndarray, cfg: AugmentConfig, rng: np.random.Generator) -> n
     heard = mels * 10.0 ** ((gain + response) / 10.0)
     snr = rng.uniform(cfg.min_snr_db, cfg.max_snr_db, size=(batch, 1, 1))
     colour = 10.0 ** (_decibel_curves(rng, batch, bands, cfg) / 10.0)
-    # The power of Gaussian noise in one bin is exponential; a mel band averages two bins or more (Gamma of shape 2).
+    # The power of Gaussian noise is exponential in one bin; a mel band averages about two (Gamma of shape 2).
     noise = colour * rng.gamma(2.0, 0.5, size=(batch, frames, bands))
     level = heard.mean(axis=(1, 2), keepdims=True) / np.maximum(noise.mean(axis=(1, 2), keepdims=True), 1e-12)
     heard = heard + noise * level * 10.0 ** (-snr / 10.0)

@@ -15,7 +15,7 @@ class EncoderConfig:
     """Defaults are those of the public checkpoint, so that its file loads unchanged."""
 
     mel_n: int = 40
-    """Mel bands that the network reads; equals ``mel.n_mels``."""
+    """Mel bands that the network reads; ``SpeakerEncoder`` refuses a number other than ``mel.n_mels``."""
     hidden: int = 256
     layers: int = 3
     embed: int = 256
@@ -28,11 +28,6 @@ class EncoderConfig:
     mel: MelConfig = ENCODER_MEL
 
     def __post_init__(self) -> None:
-        if self.mel_n != self.mel.n_mels:
-            raise ModelError(
-                f"The encoder reads {self.mel_n} mel bands but its sound settings make {self.mel.n_mels}: "
-                "set mel_n and mel.n_mels to the same number."
-            )
         if min(self.mel_n, self.hidden, self.layers, self.embed, self.partial_frames) < 1:
             raise ModelError("Every size of an encoder must be at least 1.")
         if not 0.0 <= self.partial_overlap < 1.0 or not 0.0 < self.min_coverage <= 1.0:

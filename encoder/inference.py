@@ -1,7 +1,7 @@
 """Recordings to voice embeddings with a trained speaker encoder; knows no training, no text and no window.
 
-``VoiceEncoder`` is the object that new code uses. The module-level functions at the end keep the names that scripts
-written for Real-Time-Voice-Cloning import; they delegate to the one encoder given to ``load_model``.
+``VoiceEncoder`` is the object that new code uses. The module-level functions at the end keep the names that
+scripts written for Real-Time-Voice-Cloning import; they delegate to the one encoder given to ``load_model``.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ from encoder.network import SpeakerEncoder
 Progress = Callable[[int, int], None]
 
 TARGET_DBFS = -30.0
-"""Loudness that quiet recordings are raised to; louder ones stay (the training data of the public model had this)."""
+"""Loudness that quiet recordings are raised to, as the public model's training data was; louder ones stay."""
 MIN_SECONDS = 0.4
-"""A quarter of a partial utterance. Under it the input is mostly padding and the embedding says nothing of the voice."""
+"""A quarter of a partial utterance: under it the network would read mostly padding."""
 SILENCE_PEAK = 1e-4
 """-80 dBFS, under the dither of a 16-bit recording at working level: taken for no sound at all."""
 BATCH_PARTIALS = 64
@@ -47,12 +47,12 @@ class PartialEmbeds:
 
     @property
     def similarities(self) -> np.ndarray:
-        """Cosine (P,) of each partial to the clip's embedding: a low one points at the stretch that disagrees."""
+        """Cosine (P,) of each partial to the clip's embedding: low where a stretch disagrees."""
         return self.embeds @ self.utterance
 
     @property
     def agreement(self) -> float:
-        """Mean of ``similarities``; 1 when the voice is the same throughout (or there is only one partial)."""
+        """Mean of ``similarities``; 1 for a voice that stays the same, and for a single partial."""
         return float(self.similarities.mean())
 
 
@@ -72,8 +72,8 @@ def compute_partial_slices(
 ) -> tuple[list[slice], list[slice]]:
     """Where to cut a wav of ``n_samples`` and its mel into partial utterances of equal length.
 
-    The last partial may reach beyond the wav, which is then to be padded with zeros; it is left out when less than
-    ``min_pad_coverage`` of it is sound, unless it is the only one.
+    The last partial may reach beyond the wav, which is then to be padded with zeros; it is left out when less
+    than ``min_pad_coverage`` of it is sound, unless it is the only one.
 
     Returns:
         (wav_slices, mel_slices): slices in samples and in frames, one of each per partial.
@@ -91,8 +91,7 @@ def compute_partial_slices(
     # The first partial, then one more for each step begun beyond its end.
     count = 1 + max(0, -((length - n_frames - 1) // step))
     starts = [index * step for index in range(count)]
-    covered = (n_samples - starts[-1] * hop_length) / (length * hop_length)
-    if count > 1 and covered < min_pad_coverage:
+    while len(starts) > 1 and n_samples - starts[-1] * hop_length < min_pad_coverage * length * hop_length:
         starts.pop()
     mel_slices = [slice(start, start + length) for start in starts]
     wav_slices = [slice(start * hop_length, (start + length) * hop_length) for start in starts]
@@ -115,8 +114,9 @@ def preprocess(
         AudioError: unreadable file, NaN or infinite samples, silence, or too little speech.
     """
     from audio.io import load_wav
-    from audio.signal import normalize_volume, resample
     from audio.vad import trim_long_silences
+
+    from audio.signal import normalize_volume, resample
 
     sample_rate = (cfg.mel if cfg is not None else ENCODER_MEL).sample_rate
     if isinstance(path_or_wav, str | Path):
@@ -161,8 +161,8 @@ def check_wav(wav: np.ndarray, sample_rate: int) -> None:
 class VoiceEncoder:
     """A speaker encoder ready to use on recordings.
 
-    Wavs are float32 (S,) at ``sample_rate``, best out of ``preprocess``; embeddings are float32 (embed,), unit norm,
-    all >= 0. Every method raises AudioError for a clip that is silent or shorter than 0.4 s.
+    Wavs are float32 (S,) at ``sample_rate``, best out of ``preprocess``; embeddings are float32 (embed,),
+    unit norm, all >= 0. Every method raises AudioError for a clip that is silent or shorter than 0.4 s.
     """
 
     def __init__(self, network: SpeakerEncoder, device: torch.device | str | None = None) -> None:
@@ -207,7 +207,7 @@ class VoiceEncoder:
         return self.network(mels).float().cpu().numpy()
 
     def embed_whole(self, wav: np.ndarray) -> np.ndarray:
-        """Embedding (embed,) of a clip read in one go. The network was not trained on such lengths: for comparison."""
+        """Embedding (embed,) of a clip read in one go, a length that the network was not trained on."""
         check_wav(wav, self.sample_rate)
         return self.embed_frames(self._mel_frames(wav, 0, 1 + len(wav) // self.cfg.mel.hop_length)[None])[0]
 
@@ -277,7 +277,8 @@ class VoiceEncoder:
     def _mel_frames(self, wav: np.ndarray, start: int, stop: int) -> np.ndarray:
         """Mel frames [start, stop) of a wav padded with zeros as needed: (stop - start, mel_n).
 
-        Made from the stretch around them, so that half an hour of sound never has its whole spectrogram in memory.
+        Made from the stretch around them, so that half an hour of sound never has its whole spectrogram in
+        memory.
         """
         hop = self.cfg.mel.hop_length
         # A frame reaches n_fft / 2 samples to either side of its centre.

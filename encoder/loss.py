@@ -1,4 +1,4 @@
-"""The generalised end-to-end loss and the equal error rate (Wan et al. 2018, arXiv 1710.10467); knows no data and no files."""
+"""The generalised end-to-end loss and the equal error rate (Wan et al. 2018, arXiv 1710.10467); knows no data."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from torch.nn import functional as F
 Variant = Literal["softmax", "contrast"]
 
 SCALE_GRADIENT = 0.01
-"""Share of the gradient that reaches the similarity's scale and bias (section 2.1: smaller, so as not to outrun the network)."""
+"""Share of the gradient that reaches the similarity's scale and bias (section 3 of the paper)."""
 SMALLEST_SCALE = 1e-6
 
 
 class Ge2eLoss(nn.Module):
-    """GE2E over a batch of several speakers with several utterances each, equations 5 to 9, averaged over utterances.
+    """GE2E of several speakers with several utterances each (equations 5 to 9), averaged over utterances.
 
     Args:
         variant: "softmax" (equation 6, for text-independent verification) or "contrast" (equation 7).
-        weight, bias: (1,) scale and bias of the similarity, usually those that the network's state dict carries;
-            None makes parameters of its own (10 and -5).
+        weight, bias: (1,) scale and bias of the similarity, usually those that the network's state dict
+            carries; None makes parameters of its own (10 and -5).
     """
 
     def __init__(
@@ -66,8 +66,8 @@ class Ge2eLoss(nn.Module):
 def centroid_cosines(embeds: Tensor) -> Tensor:
     """Cosines of unit-norm embeddings (N, M, embed) to the centroids of N speakers: (N, M, N).
 
-    A speaker's own centroid leaves the utterance itself out (equations 8 and 9), without which the trivial solution of
-    equal embeddings would look good.
+    A speaker's own centroid leaves the utterance itself out (equations 8 and 9), without which the trivial
+    solution of equal embeddings would look good.
     """
     speakers, utterances, _ = embeds.shape
     if speakers < 2 or utterances < 2:
@@ -87,7 +87,7 @@ def _slowed(parameter: Tensor) -> Tensor:
 
 
 def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:
-    """Where false acceptances and false rejections are equally frequent, in [0, 1]; linear between ROC points.
+    """Where false acceptances and false rejections are equally frequent, in [0, 1]; linear between points.
 
     Args:
         scores: similarity of each trial, any shape.
@@ -116,7 +116,7 @@ def equal_error_rate(scores: np.ndarray, same: np.ndarray) -> float:
 
 
 def ge2e_equal_error_rate(similarity: Tensor) -> float:
-    """Equal error rate of a similarity matrix (N, M, N): each utterance tried against each speaker's centroid."""
+    """Equal error rate of a similarity matrix (N, M, N): utterances tried against centroids."""
     speakers, utterances, _ = similarity.shape
     same = np.broadcast_to(np.eye(speakers, dtype=bool)[:, None, :], (speakers, utterances, speakers))
     return equal_error_rate(similarity.detach().float().cpu().numpy(), same)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from audio.errors import ModelError
 from encoder.config import EncoderConfig
 
 # A projection that the ReLU zeroes entirely must not divide by zero.
@@ -14,12 +15,17 @@ NORM_FLOOR = 1e-5
 class SpeakerEncoder(nn.Module):
     """LSTM, linear, ReLU, L2 norm (GE2E section 2.1; the ReLU is the original program's).
 
-    The scale and bias of the GE2E similarity (equation 5) are part of the state dict because original checkpoints
-    keep them there; ``encoder.loss`` uses them.
+    The scale and bias of the GE2E similarity (equation 5) are part of the state dict because original
+    checkpoints keep them there; ``encoder.loss`` uses them.
     """
 
     def __init__(self, cfg: EncoderConfig) -> None:
         super().__init__()
+        if cfg.mel_n != cfg.mel.n_mels:
+            raise ModelError(
+                f"The encoder reads {cfg.mel_n} mel bands but its sound settings make {cfg.mel.n_mels}: "
+                "set mel_n and mel.n_mels to the same number."
+            )
         self.cfg = cfg
         self.lstm = nn.LSTM(cfg.mel_n, cfg.hidden, cfg.layers, batch_first=True)
         self.linear = nn.Linear(cfg.hidden, cfg.embed)

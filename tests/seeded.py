@@ -11,8 +11,8 @@ import torch
 def seeded_state(layout_name: str, reference_json: dict[str, Any]) -> dict[str, torch.Tensor]:
     """State-dict entries of ``layouts.json`` (parsed) for "encoder", "synthesizer" or "vocoder".
 
-    Entries that keep their construction value (integers, ``stop_threshold``) are left out, so the result is loaded
-    with ``strict=False`` or merged over ``network.state_dict()``.
+    Entries that keep their construction value (integers, ``stop_threshold``) are left out, so the result is
+    loaded with ``strict=False`` or merged over ``network.state_dict()``.
     """
     state = {}
     for name, shape, dtype in reference_json["layouts"][layout_name]:
