@@ -19,9 +19,7 @@ from training.trainer import TrainerConfig
 ConfigT = TypeVar("ConfigT")
 
 
-def add_training_arguments(
-    parser: argparse.ArgumentParser, data_help: str = "folder of the training data"
-) -> None:
+def add_training_arguments(parser: argparse.ArgumentParser, data_help: str = "folder of the training data") -> None:
     """Add the flags that the three train commands share."""
     parser.add_argument(
         "run_id",
@@ -29,12 +27,8 @@ def add_training_arguments(
         "of that name that was stopped goes on",
     )
     parser.add_argument("data_root", type=Path, help=data_help)
-    parser.add_argument(
-        "-m", "--models_dir", type=Path, default=Path("saved_models"), help="default: saved_models"
-    )
-    parser.add_argument(
-        "-s", "--save_every", type=int, metavar="N", help="steps between saves of the training"
-    )
+    parser.add_argument("-m", "--models_dir", type=Path, default=Path("saved_models"), help="default: saved_models")
+    parser.add_argument("-s", "--save_every", type=int, metavar="N", help="steps between saves of the training")
     parser.add_argument(
         "-b",
         "--backup_every",
@@ -90,9 +84,7 @@ def run_dir(args: argparse.Namespace) -> Path:
         TrainingError: the run name is not a plain folder name.
     """
     if args.run_id in ("", "..") or Path(args.run_id).name != args.run_id:
-        raise TrainingError(
-            f'"{args.run_id}" cannot be a run name: give a plain name; -m says where it lies.'
-        )
+        raise TrainingError(f'"{args.run_id}" cannot be a run name: give a plain name; -m says where it lies.')
     return args.models_dir / args.run_id
 
 
@@ -199,9 +191,7 @@ def _parse(text: str, annotation: Any) -> Any:
     if origin in (typing.Union, types.UnionType):
         if type(None) in arguments and text.lower() in ("none", "null"):
             return None
-        return _first_that_fits(
-            lambda choice: _parse(text, choice), [a for a in arguments if a is not type(None)]
-        )
+        return _first_that_fits(lambda choice: _parse(text, choice), [a for a in arguments if a is not type(None)])
     if annotation is str:
         return text
     if origin is typing.Literal:
@@ -275,11 +265,7 @@ def _type_name(annotation: Any) -> str:
         return "one of " + ", ".join(map(str, typing.get_args(annotation)))
     if annotation is bool:
         return "true or false"
-    name = (
-        annotation.__name__
-        if isinstance(annotation, type) and not typing.get_args(annotation)
-        else str(annotation)
-    )
+    name = annotation.__name__ if isinstance(annotation, type) and not typing.get_args(annotation) else str(annotation)
     if (typing.get_origin(annotation) or annotation) in (tuple, list, dict):
         return f"{name} as JSON, like [1, 2]"
     return name

@@ -13,9 +13,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol, TypeVar
 
-from audio.io import AUDIO_SUFFIXES
-
 from audio.errors import TrainingError
+from audio.io import AUDIO_SUFFIXES
 from training.manifest import DropReport, ManifestEntry, ManifestWriter, read_manifest
 from training.parallel import Outcome, run_parallel
 
@@ -91,9 +90,7 @@ class _Folder:
         return Path(self.path, name)
 
 
-def find_utterances(
-    root: Path | str, layout: str = "auto", splits: Sequence[str] | None = None
-) -> list[Utterance]:
+def find_utterances(root: Path | str, layout: str = "auto", splits: Sequence[str] | None = None) -> list[Utterance]:
     """All utterances under ``root``, sorted by id, with their transcripts when the corpus has them.
 
     root: a corpus, one of its splits, or a folder of several corpora. layout: one of LAYOUTS, or "auto" to
@@ -122,9 +119,7 @@ def find_utterances(
 
 
 def _nothing_found(root: Path, layout: str) -> str:
-    looks = "; ".join(
-        f"{name}: {reader.looks_like}" for name, reader in LAYOUTS.items() if layout in ("auto", name)
-    )
+    looks = "; ".join(f"{name}: {reader.looks_like}" for name, reader in LAYOUTS.items() if layout in ("auto", name))
     kinds = " ".join(_AUDIO)
     return f"No speech was found in {root}. Clips ({kinds}) are expected as in one of these layouts: {looks}."
 
@@ -149,9 +144,7 @@ def _walk(folder: _Folder, layout: str, depth: int) -> Iterator[Utterance]:
 def _holds_corpora(folder: _Folder) -> bool:
     special = [reader for name, reader in LAYOUTS.items() if name != "folders"]
     for sub in folder.subs():
-        if any(
-            reader.recognise(level) for level in (sub, *itertools.islice(sub.subs(), 3)) for reader in special
-        ):
+        if any(reader.recognise(level) for level in (sub, *itertools.islice(sub.subs(), 3)) for reader in special):
             return True
     return False
 
@@ -177,9 +170,7 @@ def _read_librispeech(folder: _Folder) -> Iterator[Utterance]:
             for name in chapter.clips:
                 stem = os.path.splitext(name)[0]
                 text = texts.get(stem) or _text_beside(chapter, stem, beside)
-                yield Utterance(
-                    chapter.file(name), speaker.name, stem, text, folder.name, sexes.get(speaker.name)
-                )
+                yield Utterance(chapter.file(name), speaker.name, stem, text, folder.name, sexes.get(speaker.name))
 
 
 def _read_librispeech_sexes(split: Path) -> dict[str, str]:
@@ -201,9 +192,7 @@ def _read_ljspeech(folder: _Folder) -> Iterator[Utterance]:
     texts = {}
     for line in _lines(folder.file("metadata.csv")):
         name, *columns = line.split("|")
-        texts[os.path.splitext(name)[0]] = next(
-            (text.strip() for text in reversed(columns) if text.strip()), None
-        )
+        texts[os.path.splitext(name)[0]] = next((text.strip() for text in reversed(columns) if text.strip()), None)
     wavs = folder.sub("wavs")
     for name in wavs.clips:
         stem = os.path.splitext(name)[0]
@@ -231,9 +220,7 @@ def _read_vctk(folder: _Folder) -> Iterator[Utterance]:
                 continue
             stem = stem.removesuffix("_mic1")
             text = _text_beside(transcripts, stem, beside) if transcripts else None
-            yield Utterance(
-                speaker.file(name), speaker.name, stem, text, folder.name, sexes.get(speaker.name)
-            )
+            yield Utterance(speaker.file(name), speaker.name, stem, text, folder.name, sexes.get(speaker.name))
 
 
 def _is_voxceleb(folder: _Folder) -> bool:
@@ -294,23 +281,20 @@ class Layout:
 
 # In the order in which a folder is tried: any of the first four could pass for a plain folder of speakers.
 LAYOUTS: dict[str, Layout] = {
-    "librispeech": Layout(
-        "SPLIT/SPEAKER/CHAPTER/*.flac with *.trans.txt beside", _is_librispeech, _read_librispeech
-    ),
-    "libritts": Layout(
-        "SPLIT/SPEAKER/CHAPTER/*.wav with *.normalized.txt beside", _is_librispeech, _read_librispeech
-    ),
+    "librispeech": Layout("SPLIT/SPEAKER/CHAPTER/*.flac with *.trans.txt beside", _is_librispeech, _read_librispeech),
+    "libritts": Layout("SPLIT/SPEAKER/CHAPTER/*.wav with *.normalized.txt beside", _is_librispeech, _read_librispeech),
     "ljspeech": Layout("metadata.csv and wavs/*.wav", _is_ljspeech, _read_ljspeech),
     "vctk": Layout("wav48*/SPEAKER/* and txt/SPEAKER/*.txt", _is_vctk, _read_vctk),
     "voxceleb": Layout("idNNNNN/VIDEO/*.wav or *.m4a", _is_voxceleb, _read_voxceleb),
-    "folders": Layout(
-        "SPEAKER/*.wav with an optional *.txt of the same name beside", _is_folders, _read_folders
-    ),
+    "folders": Layout("SPEAKER/*.wav with an optional *.txt of the same name beside", _is_folders, _read_folders),
 }
 
 
 def _lines(path: Path) -> list[str]:
-    return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    try:
+        return path.read_text(encoding="utf-8-sig", errors="replace").splitlines()
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error.strerror}.") from error
 
 
 def _read_table(path: Path, separator: str) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import io
 import json
@@ -11,7 +12,7 @@ import platform
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,9 +86,7 @@ class CsvLog:
 
     def series(self, phase: str, column: str) -> tuple[list[int], list[float]]:
         """Steps and values of one column."""
-        pairs = [
-            (int(r["step"]), float(r[column])) for r in self.rows if r["phase"] == phase and r.get(column)
-        ]
+        pairs = [(int(r["step"]), float(r[column])) for r in self.rows if r["phase"] == phase and r.get(column)]
         return [step for step, _ in pairs], [value for _, value in pairs]
 
     def _extend_columns(self, rows: Sequence[Mapping[str, str]]) -> bool:
@@ -119,7 +118,7 @@ class Logbook:
         self.run_dir = run_dir
         self._active = active
         self._first_step, self._last_step = step, last_step
-        self._mark = (step, time.monotonic())
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Logbook:
         self._csv = CsvLog(self.run_dir / "log.csv", self._first_step) if self._active else None
@@ -127,15 +126,26 @@ class Logbook:
         self._bar = None
         if self._active and sys.stderr.isatty():
             from tqdm import tqdm
+            from tqdm.contrib.logging import logging_redirect_tqdm
 
+            self._stack.enter_context(logging_redirect_tqdm())
             self._bar = tqdm(initial=self._first_step, total=self._last_step, unit="step", dynamic_ncols=True)
+            self._stack.callback(self._bar.close)
+        if self._events is not None:
+            self._stack.callback(self._events.close)
+        self._mark = (self._first_step, time.monotonic())
         return self
 
     def __exit__(self, *_exc: object) -> None:
-        if self._bar is not None:
-            self._bar.close()
-        if self._events is not None:
-            self._events.close()
+        self._stack.close()
+
+    @contextlib.contextmanager
+    def pause(self) -> Iterator[None]:
+        """Time spent inside does not count as training in steps/s."""
+        before = time.monotonic()
+        yield
+        step, since = self._mark
+        self._mark = (step, since + time.monotonic() - before)
 
     def step(self) -> None:
         """One more step is done."""
@@ -160,9 +170,7 @@ class Logbook:
         self._record(step, "validation", values)
         logger.info("step %d  validation  %s", step, _in_words(values))
 
-    def pictures(
-        self, step: int, figures: Mapping[str, Figure], samples: Mapping[str, tuple[np.ndarray, int]]
-    ) -> None:
+    def pictures(self, step: int, figures: Mapping[str, Figure], samples: Mapping[str, tuple[np.ndarray, int]]) -> None:
         """Figures as plots/<name>-<step>.png and events, sounds as events, loss curves as plots/loss.png."""
         if self._csv is None:
             return

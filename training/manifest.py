@@ -73,9 +73,7 @@ def read_manifest(out: Path | str) -> list[ManifestEntry]:
     if damaged:
         logger.warning("%d damaged lines of %s are left out.", damaged, path)
     if not entries:
-        raise TrainingError(
-            f"{path} lists no utterances: run the preprocessing again and read what it dropped."
-        )
+        raise TrainingError(f"{path} lists no utterances: run the preprocessing again and read what it dropped.")
     return sorted(entries, key=lambda entry: entry.id)
 
 

@@ -73,9 +73,7 @@ class TrainerConfig:
             problems.append("steps must be at least 1")
         starts = [start for start, _ in self.lr]
         if not starts or starts[0] != 0 or starts != sorted(set(starts)):
-            problems.append(
-                "lr must be rising (from_step, rate) pairs that begin at step 0, like [[0, 0.001]]"
-            )
+            problems.append("lr must be rising (from_step, rate) pairs that begin at step 0, like [[0, 0.001]]")
         if any(not (math.isfinite(rate) and rate > 0) for _, rate in self.lr):
             problems.append("every rate of lr must be above 0")
         if self.amp not in ("off", "bf16"):
@@ -207,9 +205,7 @@ class Trainer:
             self._world, self.device = world, world.device
             self._set_up()
             if self.step >= self.cfg.steps:
-                logger.info(
-                    "Already trained for %d of %d steps; raise --steps to go on.", self.step, self.cfg.steps
-                )
+                logger.info("Already trained for %d of %d steps; raise --steps to go on.", self.step, self.cfg.steps)
                 return TrainResult(self.step, self.best_loss, "steps")
             load = lambda step: self.task.train_batch(step, world.rank, world.size)  # noqa: E731
             with Logbook(self.run_dir, self.step, self.cfg.steps, active=world.is_main) as log:
@@ -320,7 +316,8 @@ class Trainer:
                 log.train(self.step, {**window.means(), "lr": cfg.lr_at(self.step - 1)})
                 window = Averages()
             if self._world.is_main:
-                self._side_work(stop, log)
+                with log.pause():
+                    self._side_work(stop, log)
             if interrupted or (self._world.size == 1 and stop.requested):
                 return "interrupt"
             if late:
@@ -422,10 +419,7 @@ class Trainer:
     def _export(self, name: str, metrics: Mapping[str, float]) -> None:
         card = {**self._record(), "step": self.step, "validation": dict(metrics)}
         with self._evaluation():
-            state = {
-                key: value.detach().to("cpu", copy=True)
-                for key, value in self.task.network.state_dict().items()
-            }
+            state = {key: value.detach().to("cpu", copy=True) for key, value in self.task.network.state_dict().items()}
         self.task.export(self.run_dir / name, state, card)
 
     def _draw(self, log: Logbook) -> None:
