@@ -4,6 +4,12 @@ from typing import Protocol
 
 from audio.errors import TextError
 
+from .split import Segment, estimate_seconds, split_text
+
+__all__ = ["FRONT_ENDS", "Segment", "TextFrontEnd", "estimate_seconds", "get_front_end", "split_text"]
+
+FRONT_ENDS = ("arpabet", "rtvc")
+
 
 class TextFrontEnd(Protocol):
     """What a synthesizer needs of its front end: a named, ordered symbol set and an encoder into it."""
@@ -23,7 +29,10 @@ class TextFrontEnd(Protocol):
 
 
 def get_front_end(name: str) -> TextFrontEnd:
-    """The front end called ``name``: "arpabet" (phonemes) or "rtvc" (letters). Raises TextError for another name."""
+    """The front end called ``name``: "arpabet" (phonemes) or "rtvc" (letters).
+
+    Raises TextError for another name. Each call makes a new object with its own dictionary: keep it.
+    """
     if name == "arpabet":
         from .arpabet import ArpabetFrontEnd
 
@@ -32,4 +41,4 @@ def get_front_end(name: str) -> TextFrontEnd:
         from .rtvc import RtvcFrontEnd
 
         return RtvcFrontEnd()
-    raise TextError(f'There is no text front end called "{name}". Known: arpabet, rtvc.')
+    raise TextError(f'There is no text front end called "{name}". Known: {", ".join(FRONT_ENDS)}.')

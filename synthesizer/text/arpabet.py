@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from audio.errors import TextError
 
-from .letters import sound_out, spell
-from .lexicon import Lexicon, Phonemes, is_vowel
+from .heteronyms import pronounce_heteronym
+from .letters import LetterToSound, spell
+from .lexicon import Lexicon, Phonemes, is_vowel, plural_sound
 from .normalize import normalize_text
 from .symbols import ARPABET_SYMBOLS, END, PHONEMES, PUNCTUATION, SPACE, VOWELS
 
@@ -14,6 +15,11 @@ _BRACED = re.compile(r"\{([^{}]*)\}")
 _TOKEN = re.compile(r"[A-Za-z']*[A-Za-z][A-Za-z']*|[!,.:;?-]")
 _IDS = {symbol: i for i, symbol in enumerate(ARPABET_SYMBOLS)}
 _MAX_ACRONYM = 5
+# Acronyms that are words in small letters.
+_READ_AS_LETTERS = frozenset([
+    "US", "AI", "ID", "EU", "UN", "LA", "ER", "IP", "AC", "PE", "CV", "PA", "MA", "AD", "AM", "PM", "TV",
+    "PC", "VR", "AR",
+])  # fmt: skip
 
 
 def parse_phonemes(braced: str) -> Phonemes:
@@ -29,12 +35,12 @@ def parse_phonemes(braced: str) -> Phonemes:
             phoneme += "0" if any(is_vowel(p) for p in phonemes) else "1"
         if phoneme not in PHONEMES:
             raise TextError(
-                f'"{raw}" in {{{braced.strip()}}} is not an ARPAbet phoneme. Write phonemes between braces as in '
-                "{HH AH0 L OW1}: vowels with a stress digit 0, 1 or 2, separated by spaces."
+                f'"{raw}" in {{{braced.strip()}}} is not an ARPAbet phoneme. Write phonemes between braces as '
+                "in {HH AH0 L OW1}: vowels with a stress digit 0, 1 or 2, separated by spaces."
             )
         phonemes.append(phoneme)
     if not phonemes:
-        raise TextError("There are no phonemes between { and }. Write them as in {HH AH0 L OW1}, or remove the braces.")
+        raise TextError("There are no phonemes between { and }. Write them as in {HH AH0 L OW1}.")
     return tuple(phonemes)
 
 
@@ -45,8 +51,10 @@ class ArpabetFrontEnd:
     symbols = ARPABET_SYMBOLS
     pad_id = 0
 
-    def __init__(self, lexicon: Lexicon | None = None) -> None:
+    def __init__(self, lexicon: Lexicon | None = None, letter_to_sound: LetterToSound | None = None) -> None:
+        """Dictionary and letter-to-sound model are loaded at first use, 0.2 s each, and kept in the object."""
         self._lexicon = lexicon or Lexicon()
+        self._letter_to_sound = letter_to_sound or LetterToSound()
 
     def encode(self, text: str) -> list[int]:
         """Ids of the symbols of ``text``, ending in the end id.
@@ -80,39 +88,46 @@ class ArpabetFrontEnd:
             if i % 2:
                 raw.append(parse_phonemes(part))
             elif "{" in part or "}" in part:
-                raise TextError("A brace has no partner. Phonemes are written between { and }, as in {HH AH0 L OW1}.")
+                raise TextError("A brace has no partner. Phonemes are written as in {HH AH0 L OW1}.")
             else:
                 raw.extend(_TOKEN.findall(normalize_text(part)))
-        shouted = not any(c.islower() for t in raw if isinstance(t, str) for c in t)
-        tokens: list[str | Phonemes] = []
-        for i, token in enumerate(raw):
-            if isinstance(token, str) and token not in PUNCTUATION:
-                tokens.append(self._word(raw, i, shouted))
-            else:
-                tokens.append(token)
-        return self._linked(raw, tokens)
+        # In a text all in capitals they say nothing about acronyms.
+        shouted = not any(c.islower() for c in text)
+        words = ["" if isinstance(t, tuple) or t in PUNCTUATION else t.lower() for t in raw]
+        tokens = [self._word(raw, words, i, shouted) if words[i] else t for i, t in enumerate(raw)]
+        return _linked(words, tokens)
 
-    def _word(self, raw: Sequence[str | Phonemes], i: int, shouted: bool) -> Phonemes:
-        written = raw[i]
-        assert isinstance(written, str)
-        word = written.lower()
+    def _word(self, raw: Sequence[str | Phonemes], words: Sequence[str], i: int, shouted: bool) -> Phonemes:
+        written, word = str(raw[i]), words[i]
+        if written == "A" and not shouted and i and words[i - 1]:
+            return spell("a")
         if word.startswith("'") and word not in self._lexicon:
             word = word.lstrip("'")
-        if written == "A" and not shouted and i and raw[i - 1] not in (".", "!", "?"):
-            return spell("a")
-        found = self._lexicon.find(word)
+        letters = word.replace("'", "")
+        capitals = written.isupper() and not shouted
+        if capitals and written in _READ_AS_LETTERS and not _among_capitals(raw, i):
+            return spell(letters)
+        found = pronounce_heteronym(words, i) or self._lexicon.find(word) or self._lexicon.find(letters)
         if found:
             return found
-        letters = word.replace("'", "")
-        if written.isupper() and not shouted and len(letters) <= _MAX_ACRONYM:
+        plural_acronym = written.endswith("s") and written[:-1].replace("'", "").isupper() and not shouted
+        if plural_acronym and len(letters) <= _MAX_ACRONYM + 1:
+            return plural_sound(spell(letters[:-1]))
+        if capitals and len(letters) <= _MAX_ACRONYM:
             return spell(letters)
-        return sound_out(letters)
+        return self._letter_to_sound.pronounce(letters)
 
-    @staticmethod
-    def _linked(raw: Sequence[str | Phonemes], tokens: list[str | Phonemes]) -> list[str | Phonemes]:
-        """"the" before a vowel is DH IY0."""
-        for i, token in enumerate(raw[:-1]):
-            following = tokens[i + 1]
-            if isinstance(token, str) and token.lower() == "the" and not isinstance(following, str) and is_vowel(following[0]):
-                tokens[i] = ("DH", "IY0")
-        return tokens
+
+def _among_capitals(raw: Sequence[str | Phonemes], i: int) -> bool:
+    """Whether a neighbour is a longer word in capitals too, as in "TELL US NOW"."""
+    neighbours = (raw[k] for k in (i - 1, i + 1) if 0 <= k < len(raw))
+    return any(isinstance(t, str) and len(t) > 2 and t.isupper() for t in neighbours)
+
+
+def _linked(words: Sequence[str], tokens: list[str | Phonemes]) -> list[str | Phonemes]:
+    """"the" before a vowel is DH IY0."""
+    for i, word in enumerate(words[:-1]):
+        following = tokens[i + 1]
+        if word == "the" and isinstance(following, tuple) and is_vowel(following[0]):
+            tokens[i] = ("DH", "IY0")
+    return tokens

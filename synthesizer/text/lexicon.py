@@ -71,8 +71,10 @@ _PREFIXES: tuple[tuple[str, str], ...] = (
     ("super", "S UW2 P ER0"),
     ("counter", "K AW2 N T ER0"),
 )
-# Shorter halves would cut names and loan words at random places ("bar|bican").
-_MIN_COMPOUND_PART = 3
+# Shorter ones are cut at random places ("bar|bican"): without these limits the error rate on 1000 words held
+# out of CMUdict was 14 % of the phonemes instead of 11 %.
+_MIN_COMPOUND_PART = 4
+_MIN_COMPOUND = 9
 _MIN_STEM = 3
 
 
@@ -192,7 +194,7 @@ class Lexicon:
         return None
 
     def _compound(self, word: str) -> Phonemes | None:
-        if not word.isalpha():
+        if not word.isalpha() or len(word) < _MIN_COMPOUND:
             return None
         cuts = range(_MIN_COMPOUND_PART, len(word) - _MIN_COMPOUND_PART + 1)
         # The evenest cut first: a short left-over at either end is more often chance than a word.

@@ -25,6 +25,9 @@ _ABBREVIATIONS: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     )
 )  # fmt: skip
 
+# inflect has no names for longer numbers and fails on them.
+_MAX_NAMED_DIGITS = 36
+
 # Where the transliteration that the public models were trained with differs from anyascii's on characters
 # that occur in English text.
 _ASCII = {
@@ -93,12 +96,10 @@ class RtvcFrontEnd:
             import inflect
 
             self._inflect = inflect.engine()
-        try:
-            return str(self._inflect.number_to_words(number, **options))
-        except Exception as error:  # inflect names its errors for numbers too large to have words privately
-            if type(error).__name__ != "NumOutOfRangeError":
-                raise
-            return " ".join(str(self._inflect.number_to_words(c)) for c in number if c.isdigit())
+        digits = "".join(c for c in number if c.isdigit())
+        if len(digits) > _MAX_NAMED_DIGITS:
+            return " ".join(str(self._inflect.number_to_words(c)) for c in digits)
+        return str(self._inflect.number_to_words(number, **options))
 
 
 def _dollars(amount: str) -> str:
