@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from audio.errors import AudioError, ModelError, TextError
-from toolbox.provenance import ModelInfo, Provenance, file_sha256, provenance_of, voice_id
+from toolbox.provenance import ModelInfo, Provenance, file_sha256, voice_id
 
 Progress = Callable[[int, int], None]
 Reference = str | Path | np.ndarray | Sequence["str | Path | np.ndarray"]
@@ -54,6 +54,8 @@ class Speech:
     seed: int
     models: tuple[ModelInfo, ...]
     voice: str = ""
+    """Start of the SHA-256 of the reference."""
+    trim_silences: bool = False
 
     @property
     def seconds(self) -> float:
@@ -83,7 +85,8 @@ class Speech:
     @property
     def provenance(self) -> Provenance:
         """The mark that ``save`` writes into the file."""
-        return provenance_of(self.models, text=self.text, seed=self.seed, voice=self.voice)
+        models = {model.kind: str(model) for model in self.models}
+        return Provenance(self.text, self.seed, models, self.voice, self.trim_silences)
 
     def save(self, path: str | Path) -> Path:
         """Write a wav, flac or ogg file that says of itself that it is synthetic.
@@ -329,6 +332,7 @@ class VoiceCloner:
             seed=seed,
             models=self.model_info(),
             voice=_voice_of(reference),
+            trim_silences=trim_silences,
         )
 
     def similarity(self, speech: Speech | np.ndarray, embed: np.ndarray | None = None) -> float:

@@ -1,14 +1,12 @@
 """What a generated file says of itself; knows the words of the mark, not how a format stores them.
 
-The mark is one JSON object in the file's comment, so that it survives wav, flac and ogg alike and stays
-readable in
-any player: ``{"synthetic": "yes", "program": ..., "models": {...}, "seed": ..., "voice": ..., "text": ...}``.
+The mark is a set of tags (``synthetic: yes``, program, models, seed, voice, text) that ``audio.io.save_wav`` writes
+into wav, flac and ogg files alike.
 """
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,17 +14,14 @@ import numpy as np
 from toolbox import __version__
 
 PROGRAM = f"voice-cloning-toolbox {__version__}"
+KINDS = ("encoder", "synthesizer", "vocoder")
 HASH_DIGITS = 16
 """64 bits of a SHA-256: no two files meet by chance, and the mark stays short."""
-MAX_TEXT = 4000
-"""Characters of text kept in the mark: a RIFF comment of a whole book would be longer than its sound's
-header."""
 
 
 @dataclass(frozen=True)
 class ModelInfo:
-    """A model that took part: its name in the registry and the start of its file's SHA-256 ("" when it has no
-    file)."""
+    """A model that took part; ``sha256`` is the start of its file's SHA-256, "" when it has no file."""
 
     kind: str
     name: str
@@ -46,52 +41,39 @@ class Provenance:
     """kind -> "name@sha256"."""
     voice: str
     """Start of the SHA-256 of the reference: tells two voices apart and names nobody."""
+    trim_silences: bool = False
     program: str = PROGRAM
 
     def metadata(self) -> dict[str, str]:
         """Tags for ``audio.io.save_wav``."""
-        mark = {"synthetic": "yes", **asdict(self), "models": dict(self.models), "text": self.text[:MAX_TEXT]}
+        models = {kind: name for kind, name in self.models.items() if kind in KINDS}
         return {
-            "software": self.program,
-            "comment": json.dumps(mark, ensure_ascii=False),
             "title": "Synthetic speech",
+            "synthetic": "yes",
+            "program": self.program,
+            "seed": str(self.seed),
+            "voice": self.voice,
+            "text": self.text,
+            "trim_silences": "yes" if self.trim_silences else "no",
+            **models,
         }
 
 
-def provenance_of(models: Sequence[ModelInfo], *, text: str, seed: int, voice: str) -> Provenance:
-    """The mark of a result."""
-    return Provenance(text=text, seed=seed, models={m.kind: str(m) for m in models}, voice=voice)
-
-
 def parse_metadata(metadata: Mapping[str, str]) -> Provenance | None:
-    """The mark in a file's tags; None when the file carries none (which proves nothing: tags are easily
-    removed)."""
-    comment = {key.lower(): value for key, value in metadata.items()}.get("comment", "")
+    """The mark in a file's tags, or None. None proves nothing: tags are easily removed."""
     try:
-        mark = json.loads(comment)
-        if mark.get("synthetic") != "yes":
+        if metadata["synthetic"] != "yes":
             return None
         return Provenance(
-            text=str(mark["text"]),
-            seed=int(mark["seed"]),
-            models={str(kind): str(name) for kind, name in mark["models"].items()},
-            voice=str(mark["voice"]),
-            program=str(mark["program"]),
+            text=metadata["text"],
+            seed=int(metadata["seed"]),
+            models={kind: metadata[kind] for kind in KINDS},
+            voice=metadata["voice"],
+            trim_silences=metadata.get("trim_silences") == "yes",
+            program=metadata["program"],
         )
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError):
         return None
-
-
-def same_request(
-    mark: Provenance, *, text: str, voice: str, seed: int | None, models: Mapping[str, str]
-) -> bool:
-    """Whether a file with this mark is what the request asks for (any seed when none is asked for)."""
-    return (
-        mark.text == text[:MAX_TEXT]
-        and mark.voice == voice
-        and (seed is None or mark.seed == seed)
-        and dict(mark.models) == dict(models)
-    )
 
 
 def file_sha256(path: Path) -> str:
