@@ -1,0 +1,148 @@
+"""Batches of utterances for training a Tacotron, each a pure function of seed and step; knows no network."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from audio.errors import TextError, TrainingError
+from synthesizer.text import TextFrontEnd
+from training.corpus import ManifestEntry
+
+
+@dataclass
+class SynthesizerBatch:
+    """B utterances, L symbols, T frames (a multiple of r)."""
+
+    ids: Tensor
+    """(B, L) int64, padded with 0."""
+    lengths: Tensor
+    """(B,)"""
+    mels: Tensor
+    """(B, n_mels, T), padded with silence."""
+    frame_lengths: Tensor
+    """(B,), the frames that count: the utterance and a little silence after it."""
+    stop: Tensor
+    """(B, T / r), 1 from the step after the utterance's last frame."""
+    embeds: Tensor
+    """(B, 256)"""
+
+    def to(self, device: torch.device) -> SynthesizerBatch:
+        return SynthesizerBatch(**{name: value.to(device) for name, value in vars(self).items()})
+
+
+@dataclass(frozen=True)
+class _Item:
+    ids: np.ndarray
+    mel: np.ndarray
+    embed: np.ndarray
+    speaker: str
+    split: str
+
+    @property
+    def frames(self) -> int:
+        return len(self.mel)
+
+
+class SynthesizerDataset:
+    """All utterances in memory, mels as float16 (80 values a frame: 0.37 GB for 8 hours)."""
+
+    def __init__(self, root: Path, entries: Sequence[ManifestEntry], front_end: TextFrontEnd) -> None:
+        self.items: list[_Item] = []
+        self.unspeakable: list[str] = []
+        """Ids of utterances whose text the front end refuses."""
+        for entry in entries:
+            try:
+                ids = np.array(front_end.encode(entry.text or ""), dtype=np.int64)
+            except TextError:
+                self.unspeakable.append(entry.id)
+                continue
+            mel = np.load(root / "mels" / f"{entry.id}.npy").astype(np.float16)
+            embed = np.load(root / "embeds" / f"{entry.id}.npy").astype(np.float32)
+            self.items.append(_Item(ids, mel, embed, entry.speaker, entry.split))
+        if not self.items:
+            raise TrainingError(f"{root} holds no utterance that can be trained on. Run synthesizer.preprocess first.")
+        by_speaker: dict[str, list[int]] = {}
+        for index, item in enumerate(self.items):
+            by_speaker.setdefault(item.speaker, []).append(index)
+        self._of_speaker = by_speaker
+
+    def weights(self, split_weights: Mapping[str, float]) -> np.ndarray:
+        """How often each item is drawn (N,), sum 1: split_weights are the shares of the splits; others share as they are."""
+        weights = np.ones(len(self.items))
+        for split, share in split_weights.items():
+            inside = np.array([item.split == split for item in self.items])
+            if not inside.any():
+                known = ", ".join(sorted({item.split for item in self.items}))
+                raise TrainingError(f"No utterance is of the split {split!r}; there are: {known}")
+            weights[inside] = share * len(self.items) / inside.sum()
+        return weights / weights.sum()
+
+    def collate(self, indices: Sequence[int], r: int, rng: np.random.Generator | None, tail: int = 4) -> SynthesizerBatch:
+        """Pad to a multiple of r frames, with ``tail`` frames of silence that count after each utterance.
+
+        With ``rng`` every other utterance gets the embedding of another clip of its speaker: at inference the
+        embedding never comes from the sentence that is spoken.
+        """
+        items = [self.items[i] for i in indices]
+        embeds = [self._embed(i, rng) for i in indices]
+        frames = max(item.frames for item in items) + tail
+        frames += -frames % r
+        length = max(len(item.ids) for item in items)
+        batch = SynthesizerBatch(
+            ids=torch.zeros(len(items), length, dtype=torch.long),
+            lengths=torch.tensor([len(item.ids) for item in items]),
+            mels=torch.full((len(items), items[0].mel.shape[1], frames), -4.0),
+            frame_lengths=torch.tensor([item.frames + tail for item in items]),
+            stop=torch.zeros(len(items), frames // r),
+            embeds=torch.from_numpy(np.stack(embeds)),
+        )
+        for row, item in enumerate(items):
+            batch.ids[row, : len(item.ids)] = torch.from_numpy(item.ids)
+            batch.mels[row, :, : item.frames] = torch.from_numpy(item.mel.T.astype(np.float32))
+            batch.stop[row, item.frames // r :] = 1.0
+        return batch
+
+    def _embed(self, index: int, rng: np.random.Generator | None) -> np.ndarray:
+        item = self.items[index]
+        if rng is not None and rng.random() < 0.5:
+            index = int(rng.choice(self._of_speaker[item.speaker]))
+        return self.items[index].embed
+
+
+class BucketSampler:
+    """Batches of like length: the items of an epoch are drawn, sorted by length in chunks, and the batches shuffled.
+
+    ``indices(step, ...)`` depends on the seed and the step alone, so that a resumed run sees what a straight run sees.
+    """
+
+    def __init__(self, lengths: Sequence[int], weights: np.ndarray, batch_size: int, seed: int, chunk: int = 16) -> None:
+        self._lengths = np.asarray(lengths)
+        self._weights = weights
+        self._batch_size = batch_size
+        self._seed = seed
+        self._chunk = chunk
+        self._epoch: tuple[int, np.ndarray] | None = None
+
+    def indices(self, step: int, rank: int = 0, world_size: int = 1) -> list[int]:
+        """The items of this rank's batch at ``step``."""
+        size = self._batch_size * world_size
+        per_epoch = max(1, len(self._lengths) // size)
+        epoch, place = divmod(step, per_epoch)
+        if self._epoch is None or self._epoch[0] != epoch or self._epoch[1].shape[1] != size:
+            self._epoch = (epoch, self._draw(epoch, per_epoch, size))
+        return self._epoch[1][place, rank::world_size].tolist()
+
+    def _draw(self, epoch: int, batches: int, size: int) -> np.ndarray:
+        rng = np.random.default_rng([self._seed, epoch])
+        drawn = rng.choice(len(self._lengths), size=batches * size, p=self._weights)
+        span = self._chunk * size
+        for start in range(0, len(drawn), span):
+            part = drawn[start : start + span]
+            drawn[start : start + span] = part[np.argsort(self._lengths[part], kind="stable")]
+        return rng.permutation(drawn.reshape(batches, size))

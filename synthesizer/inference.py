@@ -1,0 +1,272 @@
+"""From text and a speaker embedding to mels: splits, batches, judges and retries; knows no encoder and no vocoder.
+
+``Synthesizer`` carries the names that RTVC's users import, and ``synthesize`` that new code uses.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from audio.errors import TextError
+from audio.io import load_wav
+from audio.mel import MelTransform, griffin_lim
+from audio.signal import normalize_peak
+from synthesizer.alignment import Alignment, judge
+from synthesizer.config import TacotronConfig
+from synthesizer.generation import GeneratedLine, generate
+from synthesizer.network import Tacotron
+from synthesizer.text import get_front_end
+from synthesizer.text.split import split_text
+
+Progress = Callable[[int, int], None]
+
+BATCH = 16
+MAX_TRIES = 4
+"""A line whose alignment fails is spoken again with another seed, three times at most."""
+FRAMES_PER_SYMBOL = 14
+EXTRA_FRAMES = 60
+"""The limit of a line's length: the slowest readers of the training corpora take 12 frames a letter."""
+
+
+@dataclass(frozen=True)
+class SynthesizedSegment:
+    """One segment of the text as it was spoken."""
+
+    text: str
+    seed: int
+    """What the pre-net's dropout was drawn from; with it the segment can be made again alone."""
+    tries: int
+    alignment: Alignment
+
+    @property
+    def ok(self) -> bool:
+        return self.alignment.ok
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        return self.alignment.problems
+
+
+@dataclass(frozen=True)
+class SynthesisResult:
+    """A text's mels. All lists have one entry a segment."""
+
+    mels: list[np.ndarray]
+    """(n_mels, T) each, silence at the ends trimmed."""
+    alignments: list[np.ndarray]
+    """(T / r, L) each."""
+    segments: list[SynthesizedSegment]
+    pauses: list[float]
+    """Seconds of silence after each segment."""
+    seed: int
+
+    @property
+    def mel(self) -> np.ndarray:
+        """(n_mels, T), the segments one after the other without the pauses."""
+        return np.concatenate(self.mels, axis=1)
+
+
+@dataclass(frozen=True)
+class _Try:
+    line: GeneratedLine
+    alignment: Alignment
+    seed: int
+    number: int
+
+
+class Synthesizer:
+    """A Tacotron with its text front end.
+
+    model: path of a model file (.safetensors or RTVC's .pt) or a ready ``Tacotron``. Loading a path waits until the
+    first use, as RTVC's does.
+    """
+
+    def __init__(
+        self, model: str | Path | Tacotron, device: torch.device | str | None = None, verbose: bool = False
+    ) -> None:
+        self._path = None if isinstance(model, Tacotron) else Path(model)
+        self._network = model if isinstance(model, Tacotron) else None
+        self._device = torch.device(device) if device is not None else None
+        self._front_end: Any = None
+
+    def is_loaded(self) -> bool:
+        return self._network is not None
+
+    def load(self) -> None:
+        """Read the model file now. Raises ModelError when it cannot be used."""
+        if self._network is None:
+            from models.device import choose_device
+            from models.registry import ModelRegistry
+
+            device = self._device if self._device is not None else choose_device(None)
+            self._network = ModelRegistry().load(self._path, "synthesizer", device)
+
+    @property
+    def network(self) -> Tacotron:
+        self.load()
+        assert self._network is not None
+        return self._network
+
+    @property
+    def front_end(self) -> Any:
+        """The text front end that the model was trained with."""
+        if self._front_end is None:
+            self._front_end = get_front_end(self.network.cfg.front_end)
+        return self._front_end
+
+    @property
+    def cfg(self) -> TacotronConfig:
+        return self.network.cfg
+
+    @property
+    def hparams(self) -> TacotronConfig:
+        """RTVC's name for the settings."""
+        return self.cfg
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return TacotronConfig().mel.sample_rate if self._network is None else self.cfg.mel.sample_rate
+
+    def synthesize(
+        self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
+    ) -> SynthesisResult:
+        """Speak ``text`` in the voice of ``embed`` (256,).
+
+        Long texts are split at sentence ends and line breaks; a segment whose attention skips, repeats or does not
+        end is spoken again with another seed and the best of the tries is kept. The same seed gives the same mels.
+        ``progress(done, total)`` may raise Cancelled. Raises TextError when there is nothing to say.
+        """
+        seed = secrets.randbelow(2**31) if seed is None else seed
+        parts = [part for part in split_text(text) if self._speakable(part.text)]
+        if not parts:
+            raise TextError("There is nothing to say in this text: write a word or more.")
+        ids = [self.front_end.encode(part.text) for part in parts]
+        tries = self._speak(ids, [np.asarray(embed)] * len(ids), seed, progress)
+        return SynthesisResult(
+            mels=[self._trim(t.line.mel) for t in tries],
+            alignments=[t.line.attention for t in tries],
+            segments=[
+                SynthesizedSegment(part.text, t.seed, t.number, t.alignment)
+                for part, t in zip(parts, tries, strict=True)
+            ],
+            pauses=[part.pause for part in parts],
+            seed=seed,
+        )
+
+    def synthesize_spectrograms(
+        self,
+        texts: Sequence[str],
+        embeddings: np.ndarray | Sequence[np.ndarray],
+        return_alignments: bool = False,
+        seed: int | None = None,
+    ) -> Any:
+        """RTVC's call: one mel (80, T) a text, each text one line; with alignments also (L, T / r) arrays.
+
+        embeddings: (N, 256), a list of N, or one (256,) for all texts.
+        """
+        embeds = np.atleast_2d(np.asarray(embeddings, dtype=np.float32))
+        if len(embeds) == 1:
+            embeds = np.repeat(embeds, len(texts), axis=0)
+        if len(embeds) != len(texts):
+            raise TextError(f"There are {len(texts)} texts, but {len(embeds)} voice embeddings.")
+        seed = secrets.randbelow(2**31) if seed is None else seed
+        tries = self._speak([self.front_end.encode(text) for text in texts], list(embeds), seed, None)
+        specs = [self._trim(t.line.mel) for t in tries]
+        return (specs, [t.line.attention.T for t in tries]) if return_alignments else specs
+
+    @staticmethod
+    def load_preprocess_wav(fpath: str | Path) -> np.ndarray:
+        """A sound file as float32 (S,) at the synthesizer's rate with peak 0.9."""
+        return normalize_peak(load_wav(fpath, TacotronConfig().mel.sample_rate), 0.9)
+
+    @staticmethod
+    def make_spectrogram(fpath_or_wav: str | Path | np.ndarray) -> np.ndarray:
+        """The mel (80, T) of a file, or of a wav (S,) at the synthesizer's rate, as the networks see it."""
+        if not isinstance(fpath_or_wav, np.ndarray):
+            fpath_or_wav = Synthesizer.load_preprocess_wav(fpath_or_wav)
+        return MelTransform(TacotronConfig().mel)(fpath_or_wav.astype(np.float32))
+
+    @staticmethod
+    def griffin_lim(mel: np.ndarray) -> np.ndarray:
+        """mel (80, T) -> wav (S,)."""
+        return griffin_lim(mel, TacotronConfig().mel)
+
+    def _speakable(self, text: str) -> bool:
+        try:
+            return len(self.front_end.encode(text)) > 1
+        except TextError as error:
+            if "{" in text:
+                raise
+            del error
+            return False
+
+    def _speak(
+        self, ids: list[list[int]], embeds: list[np.ndarray], seed: int, progress: Progress | None
+    ) -> list[_Try]:
+        """The best try at each line, in order."""
+        best: dict[int, _Try] = {}
+        todo = list(range(len(ids)))
+        for number in range(1, MAX_TRIES + 1):
+            # Lines of like length share a batch: it runs as long as its longest.
+            todo.sort(key=lambda line: len(ids[line]))
+            for start in range(0, len(todo), BATCH):
+                lines = todo[start : start + BATCH]
+                step = _batch_progress(progress, len(ids) - len(todo) + start, len(lines), len(ids))
+                for line, result in zip(lines, self._run(lines, ids, embeds, seed, number, step), strict=True):
+                    if line not in best or result.alignment.cost < best[line].alignment.cost:
+                        best[line] = result
+            todo = [line for line in todo if not best[line].alignment.ok]
+            if not todo:
+                break
+        if progress is not None:
+            progress(100 * len(ids), 100 * len(ids))
+        return [best[line] for line in range(len(ids))]
+
+    def _run(
+        self,
+        lines: list[int],
+        ids: list[list[int]],
+        embeds: list[np.ndarray],
+        seed: int,
+        number: int,
+        progress: Progress | None,
+    ) -> list[_Try]:
+        seeds = [_line_seed(seed, line, number) for line in lines]
+        made = generate(
+            self.network,
+            [ids[line] for line in lines],
+            torch.from_numpy(np.stack([embeds[line] for line in lines]).astype(np.float32)),
+            seeds=seeds,
+            max_frames=[EXTRA_FRAMES + FRAMES_PER_SYMBOL * len(ids[line]) for line in lines],
+            progress=progress,
+        )
+        mel = self.cfg.mel
+        step_seconds = self.network.r * mel.hop_length / mel.sample_rate
+        return [
+            _Try(line, judge(line.attention, line.stopped, step_seconds), line_seed, number)
+            for line, line_seed in zip(made, seeds, strict=True)
+        ]
+
+    def _trim(self, mel: np.ndarray) -> np.ndarray:
+        """Cut the frames from the end whose every band is below the model's stop threshold; at least one stays."""
+        loud = np.flatnonzero(mel.max(axis=0) >= float(self.network.stop_threshold))
+        return mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1]
+
+
+def _line_seed(seed: int, line: int, number: int) -> int:
+    return int(np.random.SeedSequence((seed, line, number)).generate_state(1, np.uint32)[0])
+
+
+def _batch_progress(progress: Progress | None, done: int, lines: int, total: int) -> Progress | None:
+    """A callback for a batch that reports its share of all lines, in hundredths of a line."""
+    if progress is None:
+        return None
+    return lambda part, whole: progress(int(100 * (done + lines * part / max(whole, 1))), 100 * total)
