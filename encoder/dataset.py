@@ -163,17 +163,20 @@ class SpeakerDataset:
         chosen = [self.speakers[index] for index in order[rank * count : (rank + 1) * count]]
         return self._draw(chosen, rng)
 
-    def fixed_batches(self, rounds: int, max_speakers: int | None = None) -> list[SpeakerBatch]:
+    def fixed_batches(self, rounds: int) -> list[SpeakerBatch]:
         """All speakers in groups of ``speakers_per_batch`` or fewer, never one alone; other crops each round."""
-        names = self.speakers[:max_speakers]
-        groups = -(-len(names) // self.speakers_per_batch)
-        edges = [index * len(names) // groups for index in range(groups + 1)]
+        groups = -(-len(self.speakers) // self.speakers_per_batch)
+        edges = [index * len(self.speakers) // groups for index in range(groups + 1)]
         return [
-            self._draw(names[start:stop], np.random.default_rng((self.seed, CROP_STREAM, round_, start)))
+            self._draw(self.speakers[start:stop], np.random.default_rng((self.seed, CROP_STREAM, round_, start)))
             for round_ in range(rounds)
             for start, stop in zip(edges[:-1], edges[1:], strict=True)
             if stop - start >= 2
         ]
+
+    def sample(self, speakers: int) -> SpeakerBatch:
+        """The first ``speakers`` speakers (or all when there are fewer), always the same crops."""
+        return self._draw(self.speakers[:speakers], np.random.default_rng((self.seed, CROP_STREAM)))
 
     def _draw(self, speakers: Sequence[str], rng: np.random.Generator) -> SpeakerBatch:
         crops: list[np.ndarray] = []

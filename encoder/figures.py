@@ -60,7 +60,9 @@ def similarity_figure(similarity: np.ndarray, title: str) -> Figure:
     own = np.broadcast_to(np.eye(len(similarity), dtype=bool)[:, None, :], similarity.shape)
     figure = Figure(figsize=(6, 3.5), layout="constrained")
     axes = figure.subplots()
-    bins = np.linspace(similarity.min(), similarity.max() + 1e-6, 50).tolist()
+    low, high = float(similarity.min()), float(similarity.max())
+    # An untrained network gives every speaker the same embedding, up to float32.
+    bins = np.linspace(low, max(high, low + 1e-3), 50).tolist()
     axes.hist(similarity[~own], bins=bins, density=True, alpha=0.6, label="other speakers")
     axes.hist(similarity[own], bins=bins, density=True, alpha=0.6, label="same speaker")
     axes.set(title=title, xlabel="scaled similarity to a centroid", ylabel="density")

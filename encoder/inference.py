@@ -114,9 +114,8 @@ def preprocess(
         AudioError: unreadable file, NaN or infinite samples, silence, or too little speech.
     """
     from audio.io import load_wav
-    from audio.vad import trim_long_silences
-
     from audio.signal import normalize_volume, resample
+    from audio.vad import trim_long_silences
 
     sample_rate = (cfg.mel if cfg is not None else ENCODER_MEL).sample_rate
     if isinstance(path_or_wav, str | Path):

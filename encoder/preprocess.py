@@ -71,7 +71,6 @@ def preprocess_utterance(utterance: Utterance, out: Path, cfg: PreprocessConfig)
 
 def _load_untrimmed(path: Path, cfg: EncoderConfig) -> np.ndarray:
     from audio.io import load_wav
-
     from audio.signal import normalize_volume
 
     wav = load_wav(path, cfg.mel.sample_rate)

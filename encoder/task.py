@@ -94,7 +94,7 @@ class EncoderTask:
         if validation:
             held_out = SpeakerDataset(root, validation, cfg.batch, frames=frames, seed=seed)
             self._validation = held_out.fixed_batches(cfg.task.validation_rounds)
-            self._projected = held_out.fixed_batches(1, cfg.task.projected_speakers)[0]
+            self._projected = held_out.sample(cfg.task.projected_speakers)
 
     def prepare_step(self, step: int) -> None:
         """Nothing in this training depends on the step."""
