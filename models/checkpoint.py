@@ -4,6 +4,7 @@ import json
 import logging
 import os
 import pickle
+import pickletools
 import secrets
 import zipfile
 from collections.abc import Iterator, Mapping
@@ -336,7 +337,7 @@ def _unreadable(path: Path, head: bytes, expected: str, error: Exception) -> str
         return f"{path} is a web page, not {expected}: the download went wrong. {_AGAIN}"
     if start.startswith(b"version https://git-lfs"):
         return f"{path} is a pointer of git-lfs, not {expected}: run 'git lfs pull' or download the file."
-    if isinstance(error, pickle.UnpicklingError) and _carries_code(str(error)):
+    if isinstance(error, pickle.UnpicklingError) and _carries_code(str(error), path):
         return (f"{path} asks to run code while it is read, which models never need: it was refused and "
                 f"nothing in it was run. Expected {expected} that holds tensors only; get it from a source "
                 "that you trust.")
@@ -347,7 +348,11 @@ def _unreadable(path: Path, head: bytes, expected: str, error: Exception) -> str
     return f"{path} is broken or cut short ({path.stat().st_size:,} bytes), expected {expected}. {_AGAIN}"
 
 
-def _carries_code(message: str) -> bool:
+def _carries_code(message: str, path: Path) -> bool:
+    if "Unsupported operand" in message and not zipfile.is_zipfile(path):
+        # A bare pickle of a newer protocol than torch reads: look for an import in it, without running it.
+        with path.open("rb") as file, suppress(ValueError):
+            return any(code.name in ("GLOBAL", "STACK_GLOBAL", "INST") for code, _, _ in pickletools.genops(file))
     # Phrases of torch's weights-only unpickler for a global, a call or a class outside its list.
     return any(phrase in message for phrase in ("GLOBAL", "Unsupported global", "Unsupported class",
                                                 "Trying to call reduce", "Trying to load unsupported",
