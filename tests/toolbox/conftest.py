@@ -1,0 +1,87 @@
+"""Stand-in models: they do in milliseconds what the pipeline asks for, so its own logic can be looked at."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from toolbox.pipeline import VoiceCloner
+
+HOP = 200
+
+
+class FakeEncoder:
+    """The embedding depends on the mean and spread of the wav only."""
+
+    name = "fake-encoder"
+    cfg = SimpleNamespace(embed=256)
+
+    def preprocess(self, path_or_wav, source_sr=None):
+        from audio.io import load_wav
+
+        if isinstance(path_or_wav, np.ndarray):
+            return path_or_wav
+        return load_wav(path_or_wav, 16000)
+
+    def embed_utterance(self, wav):
+        direction = np.abs(np.sin(np.arange(1, 257) * (1 + 40 * float(np.abs(wav).mean()))))
+        return (direction / np.linalg.norm(direction)).astype(np.float32)
+
+
+class FakeSynthesizer:
+    """One segment a sentence, four frames a character, with a seed-dependent mel."""
+
+    name = "fake-synthesizer"
+
+    def synthesize(self, text, embed, seed=None, progress=None):
+        sentences = [part.strip() for part in text.split(".") if part.strip()]
+        rng = np.random.default_rng(seed)
+        mels, alignments, segments = [], [], []
+        for index, sentence in enumerate(sentences):
+            frames = 4 * len(sentence)
+            mels.append(rng.uniform(-4, 4, (80, frames)).astype(np.float32) * (1 + embed[0]))
+            alignments.append(np.eye(frames // 2, len(sentence), dtype=np.float32))
+            warnings = ["words were repeated"] if "again again" in sentence else []
+            segments.append(SimpleNamespace(text=sentence, ok=not warnings, warnings=warnings))
+            if progress:
+                progress(index + 1, len(sentences))
+        return SimpleNamespace(
+            mel=np.concatenate(mels, axis=1),
+            mels=mels,
+            alignments=alignments,
+            segments=segments,
+            pauses=[0.25] * (len(mels) - 1) + [0.0],
+        )
+
+
+class FakeVocoder:
+    """A wave whose loudness follows the mel's mean; counts its runs."""
+
+    name = "fake-vocoder"
+    sample_rate = 16000
+
+    def __init__(self):
+        self.runs = 0
+
+    def vocode(self, mel, *, seed=None, progress=None):
+        self.runs += 1
+        envelope = np.repeat(0.1 + np.abs(mel).mean(axis=0), HOP)
+        if progress:
+            progress(1, 2)
+            progress(2, 2)
+        return (np.sin(np.arange(len(envelope)) * 0.3) * envelope).astype(np.float32)
+
+
+@pytest.fixture
+def cloner():
+    return VoiceCloner(encoder=FakeEncoder(), synthesizer=FakeSynthesizer(), vocoder=FakeVocoder())
+
+
+@pytest.fixture
+def clip(tmp_path, speechlike):
+    """A recording as a file."""
+    import soundfile
+
+    path = tmp_path / "clip.wav"
+    soundfile.write(path, speechlike(2.0, seed=5), 16000)
+    return path
