@@ -226,6 +226,25 @@ def test_damage_that_a_decoder_gets_over_is_logged(tmp_path, caplog):
     assert "damaged" in caplog.text
 
 
+def test_mp3_of_changing_bit_rate_without_a_header_is_read_to_its_end(tmp_path):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(5 * 16000).astype(np.float32)
+    parts = []
+    for level in (0.1, 0.9):
+        soundfile.write(tmp_path / "part", noise, 16000, format="MP3", compression_level=level, bitrate_mode="CONSTANT")
+        data = (tmp_path / "part").read_bytes()
+        parts.append(data[data.index(data[:2], 100) :])  # without the first frame, which holds the Xing header
+    (tmp_path / "a.mp3").write_bytes(b"".join(parts))
+    assert len(load_wav(tmp_path / "a.mp3", 16000)) / 16000 == pytest.approx(10, abs=0.5)
+
+
+def test_damaged_mp3_is_read_by_the_decoder_that_gets_over_it(tmp_path, caplog):
+    noise = 0.1 * np.random.default_rng(0).standard_normal(10 * 16000).astype(np.float32)
+    (tmp_path / "a.mp3").write_bytes(encoded(noise, "MP3", None))
+    damage_middle(tmp_path / "a.mp3", 700)
+    assert 4 < len(load_wav(tmp_path / "a.mp3", 16000)) / 16000 <= 10
+    assert "damaged" in caplog.text
+
+
 def test_wav_with_the_suffix_of_headerless_sound(tmp_path):
     (tmp_path / "a.raw").write_bytes(riff())
     assert len(load_wav(tmp_path / "a.raw", 16000)) == 1000
