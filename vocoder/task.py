@@ -88,7 +88,8 @@ class VocoderTask:
         seed = cfg.trainer.seed
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
-            self.network = WaveRNN(cfg.model)
+            self._wavernn = WaveRNN(cfg.model)
+        self.network: nn.Module = self._wavernn
         self.dataset = WindowDataset(root, train, cfg.model, cfg.data, seed=seed)
         self._held_out = WindowDataset(root, validation, cfg.model, cfg.data, seed=seed) if validation else None
         self._validation: list[WindowBatch] = []
@@ -96,7 +97,7 @@ class VocoderTask:
 
     def prepare_step(self, step: int) -> None:
         """Keep the step that the public checkpoints carry among their weights."""
-        self.network.step.fill_(step)
+        self._wavernn.step.fill_(step)
 
     def train_batch(self, step: int, rank: int, world_size: int) -> WindowBatch:
         """See ``WindowDataset.batch``."""
@@ -148,7 +149,7 @@ class VocoderTask:
             mel = self._held_out.mel(self._held_out.entries.index(entry))[:, first : first + frames]
             wav = np.load(self._held_out.root / "wavs" / f"{entry.id}.npy").astype(np.float32)
             target = wav[first * cfg.hop_length :][: (mel.shape[1] - 1) * cfg.hop_length]
-            vocoder = WaveRNNVocoder(self.network)
+            vocoder = WaveRNNVocoder(self._wavernn)
             generated = vocoder.vocode(mel, seed=self.cfg.trainer.seed)
             self._sounds = (step, {"target": target, "generated": generated})
         return self._sounds[1]
