@@ -99,7 +99,7 @@ class ModelRegistry:
 
     def __init__(
         self,
-        roots: Sequence[Path | str] | None = None,
+        roots: Sequence[Path | str] | Path | str | None = None,
         *,
         standard_roots: bool = True,
         architectures: Mapping[str, Architecture] = ARCHITECTURES,
@@ -107,7 +107,8 @@ class ModelRegistry:
     ) -> None:
         self._shipped = default_models_dir()
         self._user = user_models_dir()
-        chosen = [Path(root).expanduser() for root in roots or ()]
+        given = [roots] if isinstance(roots, (str, Path)) else roots or ()
+        chosen = [Path(root).expanduser() for root in given]
         self.roots = tuple(dict.fromkeys(chosen + ([self._shipped, self._user] if standard_roots else [])))
         if not standard_roots and chosen:
             self._shipped = self._user = chosen[0]
@@ -141,13 +142,16 @@ class ModelRegistry:
             return self._describe_path(path, kind)
         raise ModelError(self._not_found(name, kind, entries))
 
-    def load(self, name_or_path: str | Path, kind: str, device: "str | torch.device" = "cpu") -> Any:
+    def load(self, name_or_path: str | Path, kind: str, device: "str | torch.device | None" = "cpu") -> Any:
         """Build the network of ``kind`` with its weights, in eval mode on ``device``; its config is ``.cfg``.
 
-        Raises ModelError naming the file when it is missing, broken or of another kind.
+        ``device``: as for `models.device.choose_device`. Raises ModelError naming the file when it is missing, broken
+        or of another kind, or the device when there is none such.
         """
         from models.checkpoint import load_state, read_checkpoint
+        from models.device import choose_device
 
+        place = choose_device(device) if device is None or isinstance(device, str) else device
         path = self.find(name_or_path, kind).path
         checkpoint = read_checkpoint(path, kind)
         network_class, config_class = self._resolve(checkpoint.architecture, checkpoint.path)
@@ -164,7 +168,7 @@ class ModelRegistry:
                              f"({type(error).__name__}: {error}): expected {KIND_NAMES[kind]}.") from error
         load_state(network, checkpoint.state, checkpoint.path)
         network.cfg = cfg
-        return network.to(device).eval()
+        return network.to(place).eval()
 
     def fetch(self, name: str, progress: Progress | None = None) -> Entries:
         """Download the catalogue's models of a set ("rtvc"), a full name ("rtvc-vocoder") or alias ("encoder").

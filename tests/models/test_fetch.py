@@ -4,6 +4,7 @@ import functools
 import hashlib
 import http.server
 import os
+import socket
 import sys
 import threading
 import zipfile
@@ -162,6 +163,15 @@ def test_dead_server_passes_on_to_the_next_source(get, server, tmp_path: Path) -
     assert get.target.read_bytes() == CONTENT
     with pytest.raises(ModelError, match=f"{address}: no connection"):
         fetch_file(sources[:1], tmp_path / "y", size=len(CONTENT), sha256=SHA256, timeout=2)
+
+
+def test_silent_server_is_passed_over(get) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        sources = [{"url": f"http://127.0.0.1:{silent.getsockname()[1]}/x"}, {"url": get.url}]
+        with pytest.raises(ModelError, match="no connection .*timed out"):
+            fetch_file(sources[:1], get.target, size=len(CONTENT), sha256=SHA256, timeout=0.1)
+        fetch_file(sources, get.target, size=len(CONTENT), sha256=SHA256, timeout=0.1)
+    assert get.target.read_bytes() == CONTENT
 
 
 def test_full_disk_before_and_while(get, monkeypatch: pytest.MonkeyPatch) -> None:

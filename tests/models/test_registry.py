@@ -122,7 +122,7 @@ def test_first_folder_wins(registry, shipped: Path, tmp_path: Path) -> None:
     assert registry().load("default", "encoder").cfg.hidden == 3
     assert registry(tmp_path / "mine").load("default", "encoder").cfg.hidden == 7
     assert registry().load("extra", "encoder").cfg.hidden == 6
-    alone = ModelRegistry([tmp_path / "mine"], standard_roots=False)
+    alone = ModelRegistry(tmp_path / "mine", standard_roots=False)
     assert [entry.name for entry in alone.list("encoder") if entry.installed] == ["default"]
 
 
@@ -152,6 +152,8 @@ def test_errors_say_what_there_is(registry, tmp_path: Path) -> None:
         registry(tmp_path / "mine").find("bob", "encoder")
     with pytest.raises(ModelError, match="models fetch rtvc-vocoder"):
         registry().load("rtvc", "vocoder")
+    with pytest.raises(ModelError, match="Unknown device 'toaster'"):
+        registry(tmp_path / "mine").load("alice", "encoder", "toaster")
     with pytest.raises(ModelError, match="gone.pt does not exist"):
         registry().load(tmp_path / "gone.pt", "encoder")
     with pytest.raises(ModelError, match="does not hold a vocoder"):
