@@ -1,5 +1,6 @@
 """Downloads against a local server: resumed, checked, and explained when they fail."""
 
+import contextlib
 import functools
 import hashlib
 import http.server
@@ -47,7 +48,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
         body = data[start:]
         if server.breaks:
             body = body[: server.breaks.pop(0)]
-        self.wfile.write(body)
+        # A client that was cancelled, or wants no more, hangs up.
+        with contextlib.suppress(ConnectionError):
+            self.wfile.write(body)
 
     def log_message(self, *args: object) -> None:
         pass
