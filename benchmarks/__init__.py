@@ -1,0 +1,1 @@
+"""Speed, measured by hand or by ``make bench``; nothing here is asserted in tests."""

@@ -1,0 +1,79 @@
+"""Time of each stage of the pipeline, in times real time; knows no quality.
+
+``python -m benchmarks.pipeline [--vocoder NAME] [--threads N]``. Load comes first in the output: another job on the
+machine changes these numbers more than the code does.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+
+from audio.errors import ToolboxError
+from models.environment import prepare_environment
+from toolbox.doctor import REFERENCE_CLIP, TRIAL_TEXT
+
+
+def measure(work: Callable[[], object], seconds: Callable[[object], float], runs: int) -> tuple[float, float]:
+    """(seconds of sound, best seconds of work) of ``runs`` runs after one that is not counted."""
+    result = work()
+    times = []
+    for _ in range(runs):
+        started = time.perf_counter()
+        result = work()
+        times.append(time.perf_counter() - started)
+    return seconds(result), min(times)
+
+
+def main() -> int:
+    """Print the table; returns the exit code."""
+    prepare_environment()
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.pipeline", description=__doc__)
+    parser.add_argument("--vocoder")
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--runs", type=int, default=2)
+    parser.add_argument("--text", default=TRIAL_TEXT)
+    args = parser.parse_args()
+
+    import torch
+
+    from audio.io import load_wav
+    from models.device import configure_threads
+    from toolbox.pipeline import VoiceCloner
+
+    threads = configure_threads(args.threads)
+    load = f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+    print(f"load {load} on {os.cpu_count()} cores ({platform.machine()}), {threads} threads, torch {torch.__version__}")
+    try:
+        started = time.perf_counter()
+        cloner = VoiceCloner(vocoder=args.vocoder, device=args.device)
+        cloner.load()
+        print(f"models loaded in {time.perf_counter() - started:.1f} s: {', '.join(map(str, cloner.model_info()))}")
+        wav = load_wav(REFERENCE_CLIP, cloner.encoder.sample_rate)
+        rate, clip_seconds = cloner.sample_rate, len(wav) / cloner.encoder.sample_rate
+        embed = cloner.embed_reference(wav)
+        spoken = cloner.synthesize(args.text, embed, seed=1)
+        mel_seconds = spoken.mel.shape[1] * 0.0125
+        stages: list[tuple[str, Callable[[], object], Callable[[object], float]]] = [
+            ("encoder", lambda: cloner.embed_reference(wav), lambda _: clip_seconds),
+            ("synthesizer", lambda: cloner.synthesize(args.text, embed, seed=1), lambda _: mel_seconds),
+            ("vocoder", lambda: cloner.vocode(spoken.mels, seed=1), lambda out: np.size(out) / rate),
+            ("all", lambda: cloner.clone(args.text, wav, seed=1), lambda out: out.seconds),  # type: ignore[attr-defined]
+        ]
+        print(f"{'stage':12s} {'sound s':>8s} {'work s':>8s} {'x real time':>12s}")
+        for name, work, seconds in stages:
+            sound, took = measure(work, seconds, args.runs)
+            print(f"{name:12s} {sound:8.2f} {took:8.2f} {sound / took:12.2f}")
+    except ToolboxError as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
