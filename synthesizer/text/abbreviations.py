@@ -15,7 +15,9 @@ _ENDS = r"(?=\s*$|\s*\n|\s+[\"']?(?-i:[A-Z]))"
 _SENTENCE_STARTS = r"(?!(?:The|It|He|She|They|We|You|I|But|And|A|An|This|That|There|In|If|So|What|No|Yes|Then)\b)"
 
 _DOTTED = re.compile(rf"\b({'|'.join(re.escape(d) for d in DOTTED)})\.({_ENDS})?", re.IGNORECASE)
-_STREET = re.compile(r"(?P<before>(?:\b[\w'-]+)?\s)?\b(?P<word>[Ss]t|[Dd]r|ST|DR)\b(?P<dot>\.?)(?=(?P<after>\s*\S?))")
+_STREET = re.compile(
+    r"(?P<before>(?:\b[\w'-]{1,30})?\s)?\b(?P<word>[Ss]t|[Dd]r|ST|DR)\b(?P<dot>\.?)(?=(?P<after>\s*\S?))"
+)
 _TITLE = re.compile(rf"\b({'|'.join(TITLES)})(?:\.|(?=\s+(?-i:[A-Z])))(?=\s*\S)", re.IGNORECASE)
 _ABBREVIATION = re.compile(rf"(?<!\d\s)\b({'|'.join(ABBREVIATIONS)})\.({_ENDS})?", re.IGNORECASE)
 _NUMBERED = re.compile(rf"(?<![\w°.])({'|'.join(NUMBERED)})\.\s*(?=\d|(?-i:[IVX]{{2,}}\b))", re.IGNORECASE)

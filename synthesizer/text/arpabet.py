@@ -90,12 +90,14 @@ class ArpabetFrontEnd:
             elif "{" in part or "}" in part:
                 raise TextError("A brace has no partner. Phonemes are written as in {HH AH0 L OW1}.")
             else:
-                raw.extend(_TOKEN.findall(normalize_text(part)))
+                # A word in front, taken off again, keeps the marks that follow a brace.
+                tokens = _TOKEN.findall(normalize_text(f"x {part}" if i else part))
+                raw.extend(tokens[1:] if i else tokens)
         # In a text all in capitals they say nothing about acronyms.
         shouted = not any(c.islower() for c in text)
         words = ["" if isinstance(t, tuple) or t in PUNCTUATION else t.lower() for t in raw]
-        tokens = [self._word(raw, words, i, shouted) if words[i] else t for i, t in enumerate(raw)]
-        return _linked(words, tokens)
+        spoken = [self._word(raw, words, i, shouted) if words[i] else t for i, t in enumerate(raw)]
+        return _linked(words, spoken)
 
     def _word(self, raw: Sequence[str | Phonemes], words: Sequence[str], i: int, shouted: bool) -> Phonemes:
         written, word = str(raw[i]), words[i]

@@ -60,7 +60,7 @@ class LetterModel:
         try:
             with np.load(path, allow_pickle=False) as data:
                 units, steps, log_probs, back_offs = (data[k] for k in _ARRAYS)
-        except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+        except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile) as error:
             raise TextError(f"{path.name}, which reads unknown words, is missing or broken: install again.") from error
         keys = np.cumsum(steps, dtype=np.uint64)
         return cls([str(u) for u in units], keys, log_probs.astype(np.float32), back_offs.astype(np.float32))

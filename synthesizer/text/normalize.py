@@ -26,10 +26,17 @@ def normalize_text(text: str) -> str:
     Never raises; the result is empty when there is nothing to say. Capitals are kept, since they tell "US" from
     "us". Lines are joined; see ``split`` for pauses between them.
     """
-    text = fold_characters(text)
+    text = _shorten_runs(fold_characters(text))
     for step in (expand_web, expand_abbreviations, expand_quantities, _expand_signs, _settle_apostrophes):
         text = step(text)
     return _settle_punctuation(text)
+
+
+def _shorten_runs(text: str) -> str:
+    """Runs that are read the same when shorter, so that the patterns' time does not grow with their square."""
+    text = re.sub(rf"\d{{{numbers.MAX_DIGITS + 1},}}", lambda m: f" {numbers.spell_digits(m[0])} ", text)
+    text = re.sub(r"\s{2,}", lambda m: "\n" if "\n" in m[0] else " ", text)
+    return re.sub(r"([^\w\s])\1{3,}", r"\1\1\1", text)
 
 
 def fold_characters(text: str) -> str:
@@ -58,7 +65,7 @@ def _expand_signs(text: str) -> str:
     text = re.sub(r"(?<=[a-z]) *\* *(?=[a-z]+ *=)|(?<= )\*(?= +[A-Za-z])", " times ", text)
     text = re.sub(r"(?<=\s)<(?=\s)", " less than ", text)
     text = re.sub(r"(?<=\s)>(?=\s)", " greater than ", text)
-    text = re.sub(r"\b(w/o|w/)(?=\s)", lambda m: " without " if m[1] == "w/o" else " with ", text)
+    text = re.sub(r"\b(w/o|w/)(?!\S)", lambda m: " without " if m[1] == "w/o" else " with ", text)
     text = re.sub(r"\band/or\b", "and or", text)
     text = re.sub(r"\b([CF])#(?!\w)", r"\1 sharp ", text)
     text = re.sub(r"([%=@#/\\])\1+|\+{3,}", " ", text)

@@ -29,6 +29,10 @@ _CONJUNCTIONS = frozenset(
         "with", "without", "into", "from",
     ]  # fmt: skip
 )
+_STARTERS = frozenset(
+    ("The", "It", "He", "She", "They", "We", "You", "I", "But", "And", "This", "That", "There", "In", "If", "So",
+     "What", "No", "Yes", "Then")
+)  # fmt: skip
 _NEVER_LAST = frozenset((*TITLES, "dr", "st", "vs", "approx", "esp", "incl", "cf", "viz", "ft", "mt"))
 _MAYBE_LAST = frozenset((*ABBREVIATIONS, "jan", "mar", "apr", "jun", "jul", "a.m", "p.m"))
 
@@ -129,8 +133,11 @@ def _ends_sentence(token: str, following: str) -> bool:
         return False
     if word in NUMBERED and first.isdigit():
         return False
-    if word in _MAYBE_LAST or re.fullmatch(r"(?:[a-z]\.)+[a-z]", word):
+    if word in _MAYBE_LAST:
         return first.isupper()
+    if re.fullmatch(r"(?:[a-z]\.)+[a-z]", word):
+        # "The U.S. Army", but "in the U.S. They".
+        return following in _STARTERS
     # An initial before a name; "So did I." ends.
     return not (len(word) == 1 and word.isalpha() and word != "i" and first.isupper())
 

@@ -1,7 +1,7 @@
 """The letter front end gives the ids that the public models were trained with."""
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from audio.errors import TextError
@@ -58,6 +58,7 @@ def test_braces_are_refused_with_a_reason():
         FRONT_END.encode("Say {HH AH0 L OW1}")
 
 
+@settings(deadline=None)
 @given(st.text(st.characters(), max_size=60))
 def test_any_text_gives_valid_ids_or_a_text_error(text):
     try:
