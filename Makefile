@@ -25,9 +25,9 @@ run: setup
 
 test:
 	@scripts/setup.sh dev
-	$(PY) -m ruff check .
-	$(PY) -m mypy .
-	$(PY) -m pytest
+	@rc=0; for check in "ruff check ." "mypy ." "pytest"; do \
+		echo "$(PY) -m $$check"; $(PY) -m $$check || rc=1; \
+	done; exit $$rc
 
 bench: setup
 	$(PY) -m benchmarks.pipeline

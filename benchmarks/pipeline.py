@@ -10,6 +10,7 @@ import platform
 import sys
 import time
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from models.environment import prepare_environment
 from toolbox.doctor import REFERENCE_CLIP, TRIAL_TEXT
 
 
-def measure(work: Callable[[], object], seconds: Callable[[object], float], runs: int) -> tuple[float, float]:
+def measure(work: Callable[[], Any], seconds: Callable[[Any], float], runs: int) -> tuple[float, float]:
     """(seconds of sound, best seconds of work) of ``runs`` runs after one that is not counted."""
     result = work()
     times = []
@@ -43,6 +44,7 @@ def main() -> int:
     import torch
 
     from audio.io import load_wav
+    from audio.mel import SYNTHESIZER_MEL
     from models.device import configure_threads
     from toolbox.pipeline import VoiceCloner
 
@@ -58,12 +60,12 @@ def main() -> int:
         rate, clip_seconds = cloner.sample_rate, len(wav) / cloner.encoder.sample_rate
         embed = cloner.embed_reference(wav)
         spoken = cloner.synthesize(args.text, embed, seed=1)
-        mel_seconds = spoken.mel.shape[1] * 0.0125
-        stages: list[tuple[str, Callable[[], object], Callable[[object], float]]] = [
+        mel_seconds = spoken.mel.shape[1] * SYNTHESIZER_MEL.hop_length / SYNTHESIZER_MEL.sample_rate
+        stages: list[tuple[str, Callable[[], Any], Callable[[Any], float]]] = [
             ("encoder", lambda: cloner.embed_reference(wav), lambda _: clip_seconds),
             ("synthesizer", lambda: cloner.synthesize(args.text, embed, seed=1), lambda _: mel_seconds),
             ("vocoder", lambda: cloner.vocode(spoken.mels, seed=1), lambda out: np.size(out) / rate),
-            ("all", lambda: cloner.clone(args.text, wav, seed=1), lambda out: out.seconds),  # type: ignore[attr-defined]
+            ("all", lambda: cloner.clone(args.text, wav, seed=1), lambda out: out.seconds),
         ]
         print(f"{'stage':12s} {'sound s':>8s} {'work s':>8s} {'x real time':>12s}")
         for name, work, seconds in stages:
