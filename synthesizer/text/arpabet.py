@@ -18,7 +18,7 @@ _MAX_ACRONYM = 5
 # Acronyms that are words in small letters.
 _READ_AS_LETTERS = frozenset([
     "US", "AI", "ID", "EU", "UN", "LA", "ER", "IP", "AC", "PE", "CV", "PA", "MA", "AD", "AM", "PM", "TV",
-    "PC", "VR", "AR",
+    "PC", "VR", "AR", "OS",
 ])  # fmt: skip
 
 

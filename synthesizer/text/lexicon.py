@@ -20,6 +20,8 @@ _OVERRIDES: dict[str, str] = {
     "okay": "OW2 K EY1",
     "wifi": "W AY1 F AY2",
     "emoji": "IH0 M OW1 JH IY0",
+    "jpeg": "JH EY1 P EH2 G",
+    "jpegs": "JH EY1 P EH2 G Z",
     "app": "AE1 P",
     "apps": "AE1 P S",
     "blog": "B L AO1 G",

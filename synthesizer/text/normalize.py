@@ -16,7 +16,7 @@ _SUPERSCRIPTS = {"²": " squared", "³": " cubed"}
 # Apostrophes that begin a word.
 _ELIDED = re.compile(r"(?<![A-Za-z'])'(?=(?:em|til|cause|tis|twas|bout|n)\b)", re.IGNORECASE)
 _KEEP = "\x00"
-_PREFIX_HYPHEN = re.compile(r"\b(re|pre|non|un|anti|co(?=-(?:op|or)))-(?=[a-z]{3})", re.IGNORECASE)
+_PREFIX_HYPHEN = re.compile(r"\b(re|pre|non|un|anti|co(?=-(?:op|or))|wi(?=-fi\b))-(?=[a-z]{2})", re.IGNORECASE)
 _STRENGTH = "-,;:.!?"
 
 
@@ -87,6 +87,7 @@ def _settle_punctuation(text: str) -> str:
     """One mark at a time, the strongest of a run, directly after a word; nothing but the promised characters."""
     text = re.sub(r"\.{2,}(?=\s*[a-z])", ", ", text)
     text = _PREFIX_HYPHEN.sub(r"\1", text)
+    text = re.sub(r"(?<=[a-z])(?=[A-Z]{2})", " ", text)  # "ChatGPT"
     text = re.sub(r"(?<=\s)-+(?=\s)|--+", " \x01 ", text)
     text = re.sub(r"[^A-Za-z' !,.:;?\x01]+", " ", text).replace("\x01", "-")
     text = re.sub(r"(?:\s*[!,.:;?-])+", lambda m: max(m[0], key=_STRENGTH.find) + " ", text)

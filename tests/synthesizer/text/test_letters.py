@@ -43,11 +43,11 @@ def test_made_up_words_sound_as_they_are_spelt():
 
 
 def test_the_stored_model_knows_its_dictionary():
-    assert error_rate(LetterModel.load().pronounce, some_words(200)) < 0.12
+    assert error_rate(LetterModel.load().pronounce, some_words(200)) < 0.08
 
 
 def test_words_held_out_of_training_are_read_mostly_right():
-    # Twelve thousand words of training give 24 % here; all of CMUdict gives 11 % (7.6 % without stress).
+    # Six thousand words of training give 20 % here; all of CMUdict gives 11 %, 7 % without stress.
     words = some_words(6200)
     model_arrays = estimate(align(words[200:], em_words=800, iterations=3))
     steps = model_arrays.pop("key_steps")
@@ -58,7 +58,7 @@ def test_words_held_out_of_training_are_read_mostly_right():
         model_arrays["back_offs"].astype(np.float32),
     )
     rate = error_rate(model.pronounce, words[:200])
-    assert rate < 0.4, rate
+    assert rate < 0.27, rate
 
 
 def test_every_word_gets_phonemes():

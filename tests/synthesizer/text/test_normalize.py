@@ -88,6 +88,7 @@ READINGS = [
     ("What?! No...", "What? No."),
     ("5 μm of α", "five micrometers of alpha"),
     ("№5", "number five"),
+    ("ChatGPT by Wi-Fi", "Chat GPT by WiFi"),
 ]  # fmt: skip
 
 
