@@ -1,8 +1,9 @@
 """Turns recordings into what the vocoder trains on: the wav and the mel of each clip, with or without a text.
 
 ``python -m vocoder.preprocess CORPUS [CORPUS ...] -o OUT`` makes them from a corpus. ``python -m vocoder.preprocess
-DATA --gta MODEL`` adds, to a folder that synthesizer.preprocess wrote, the mels that a synthesizer predicts for the same
-clips (ground-truth aligned), so that the vocoder learns to undo its smoothing. Both can be killed and started again.
+DATA --gta MODEL`` adds, to a folder that synthesizer.preprocess wrote, the mels that a synthesizer predicts for the
+same clips (ground-truth aligned), so that the vocoder learns to undo its smoothing. Both can be killed and started
+again.
 """
 
 from __future__ import annotations
@@ -73,7 +74,7 @@ def preprocess_utterance(utterance: Utterance, out: Path, cfg: PreprocessConfig)
     if seconds < cfg.min_seconds:
         raise ShortAudioError(f"{seconds:.1f} s of speech, {cfg.min_seconds:g} s are needed.")
     if seconds > cfg.max_seconds:
-        raise TooLongError(f"{seconds:.1f} s of speech, {cfg.max_seconds:g} s are allowed: cut it or raise max_seconds.")
+        raise TooLongError(f"{seconds:.1f} s of speech, {cfg.max_seconds:g} s are allowed: cut it or set max_seconds.")
     highest = float(np.abs(wav).max())
     if highest == 0:
         raise SilentAudioError("There is nothing to hear in this recording.")
