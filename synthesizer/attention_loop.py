@@ -44,8 +44,10 @@ class AttentionLoop(torch.autograd.Function):
             length, dims = keys.shape[1:]
             gates = gates.float()
             energies = keys.new_empty(steps, batch, length, dims)
-            attentions, contexts, states = [], [], []
-            resets, updates, news, new_hiddens = [], [], [], []
+            attentions: list[Tensor] = []
+            contexts: list[Tensor] = []
+            states: list[Tensor] = []
+            saved: list[tuple[Tensor, ...]] = []
             state = gates.new_zeros(batch, dims)
             context = gates.new_zeros(batch, hidden.shape[2])
             cumulative = gates.new_zeros(batch, length)
@@ -65,14 +67,12 @@ class AttentionLoop(torch.autograd.Function):
                 context = torch.bmm(attention.to(hidden.dtype).unsqueeze(1), hidden).squeeze(1).float()
                 cumulative = cumulative + attention
                 energies[step] = energy
-                for store, value in zip(
-                    (attentions, contexts, states, resets, updates, news, new_hiddens),
-                    (attention, context, state, reset, update, new, new_hidden),
-                    strict=True,
-                ):
-                    store.append(value)
+                attentions.append(attention)
+                contexts.append(context)
+                states.append(state)
+                saved.append((reset, update, new, new_hidden))
             stacked = [torch.stack(s, 1) for s in (attentions, contexts, states)]
-            ctx.steps_saved = (energies, resets, updates, news, new_hiddens)
+            ctx.steps_saved = (energies, saved)
             ctx.save_for_backward(
                 *stacked, hidden, context_weight, hidden_weight, query_weight, location, v, keys.new_empty(0)
             )
@@ -84,7 +84,7 @@ class AttentionLoop(torch.autograd.Function):
         attentions, contexts, states, hidden, context_weight, hidden_weight, query_weight, location, v, like = (
             ctx.saved_tensors
         )
-        energies, resets, updates, news, new_hiddens = ctx.steps_saved
+        energies, saved = ctx.steps_saved
         del ctx.steps_saved
         with torch.autocast(attentions.device.type, enabled=False):
             batch, steps, length = attentions.shape
@@ -111,7 +111,7 @@ class AttentionLoop(torch.autograd.Function):
                 d_query = energy.sum(1, dtype=torch.float32)
                 d_cumulative = d_cumulative + _sum_windows(torch.matmul(energy, low_location.t()).float(), kernel)
                 d_state = d_states[:, step] + d_state + d_query @ query_weight
-                reset, update, new, new_hidden = resets[step], updates[step], news[step], new_hiddens[step]
+                reset, update, new, new_hidden = saved[step]
                 before = states[:, step - 1] if step else torch.zeros_like(d_state)
                 d_new = d_state * (1 - update) * (1 - new * new)
                 d_update = d_state * (before - new) * update * (1 - update)

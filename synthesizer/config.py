@@ -89,7 +89,7 @@ class TacotronConfig:
             speaker_embedding_size=encoder_width - encoder_dims,
             max_r=mel_rows // n_mels,
             r=int(state["decoder.r"]),
-            stop_threshold=float(state["stop_threshold"]),
+            stop_threshold=round(float(state["stop_threshold"]), 6),
         )
 
 

@@ -73,7 +73,7 @@ class SynthesizerDataset:
         self._of_speaker = by_speaker
 
     def weights(self, split_weights: Mapping[str, float]) -> np.ndarray:
-        """How often each item is drawn (N,), sum 1: split_weights are the shares of the splits; others share as they are."""
+        """How often each item is drawn (N,), sum 1; split_weights are shares of splits, others have their own size."""
         weights = np.ones(len(self.items))
         for split, share in split_weights.items():
             inside = np.array([item.split == split for item in self.items])
@@ -83,7 +83,9 @@ class SynthesizerDataset:
             weights[inside] = share * len(self.items) / inside.sum()
         return weights / weights.sum()
 
-    def collate(self, indices: Sequence[int], r: int, rng: np.random.Generator | None, tail: int = 4) -> SynthesizerBatch:
+    def collate(
+        self, indices: Sequence[int], r: int, rng: np.random.Generator | None, tail: int = 4
+    ) -> SynthesizerBatch:
         """Pad to a multiple of r frames, with ``tail`` frames of silence that count after each utterance.
 
         With ``rng`` every other utterance gets the embedding of another clip of its speaker: at inference the
@@ -121,7 +123,9 @@ class BucketSampler:
     ``indices(step, ...)`` depends on the seed and the step alone, so that a resumed run sees what a straight run sees.
     """
 
-    def __init__(self, lengths: Sequence[int], weights: np.ndarray, batch_size: int, seed: int, chunk: int = 16) -> None:
+    def __init__(
+        self, lengths: Sequence[int], weights: np.ndarray, batch_size: int, seed: int, chunk: int = 16
+    ) -> None:
         self._lengths = np.asarray(lengths)
         self._weights = weights
         self._batch_size = batch_size

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from synthesizer.network import AttentionState, AttentionStep, Memory, Tacotron
+from synthesizer.network import AttentionState, AttentionStep, Decoder, Memory, Tacotron
 
 MIN_FRAMES = 10
 """A stop token within the first frames is not believed."""
@@ -106,24 +106,12 @@ def generate(
     comparisons with reference values). ``progress(done, total)`` counts frames of the longest line; raising in it
     stops the work.
     """
-    device = next(network.parameters()).device
-    cfg, decoder, r = network.cfg, network.decoder, network.r
-    random = _Dropout(seeds, cfg.dropout if dropout is None else dropout, device)
+    r = network.r
     lengths = [len(line) for line in ids]
-    padded = torch.zeros(len(ids), max(lengths), dtype=torch.long, device=device)
-    for row, line in enumerate(ids):
-        padded[row, : len(line)] = torch.tensor(line)
-    masks = random.encoder(lengths, cfg.encoder_dims)
-    memory = network.encode(padded, torch.tensor(lengths, device=device), embeds.to(device), masks)
-    zeros = torch.zeros(len(ids), cfg.lstm_dims, device=device)
-    rows = _Rows(
-        list(range(len(ids))),
-        memory,
-        AttentionState.start(memory, cfg.decoder_dims),
-        [(zeros, zeros), (zeros, zeros)],
-        torch.zeros(len(ids), cfg.n_mels, device=device),
-    )
-    attend = AttentionStep(decoder, memory)
+    p = network.cfg.dropout if dropout is None else dropout
+    random = _Dropout(seeds, p, next(network.parameters()).device)
+    rows = _start(network, ids, embeds, random)
+    attend = AttentionStep(network.decoder, rows.memory)
     frames: list[list[Tensor]] = [[] for _ in ids]
     attention: list[list[Tensor]] = [[] for _ in ids]
     stopped = [False] * len(ids)
@@ -131,17 +119,8 @@ def generate(
     while rows.lines:
         if progress is not None:
             progress(step * r, max(max_frames))
-        prenet = decoder.prenet(rows.frame, random.decoder(step, rows.lines, 2 * cfg.decoder_dims))
-        gates = attend.prenet_gates(prenet.unsqueeze(1), first=step == 0).squeeze(1)
-        rows.attention = attend(gates, rows.attention)
-        context = torch.cat([rows.attention.context, rows.memory.embeds], dim=1)
-        x = decoder.rnn_input(torch.cat([context, rows.attention.hidden], dim=1))
-        for number, cell in enumerate((decoder.res_rnn1, decoder.res_rnn2)):
-            rows.lstms[number] = cell(x, rows.lstms[number])
-            x = x + rows.lstms[number][0]
-        made = decoder.frames(x.unsqueeze(1), r)
-        rows.frame = made[:, :, -1]
-        stop = torch.sigmoid(decoder.stop_proj(torch.cat([x, context], dim=1))).squeeze(1).tolist()
+        masks = random.decoder(step, rows.lines, 2 * network.cfg.decoder_dims)
+        made, stop = _advance(network.decoder, rows, attend, masks, first=step == 0)
         step += 1
         running = []
         for row, line in enumerate(rows.lines):
@@ -152,10 +131,47 @@ def generate(
                 running.append(row)
         if len(running) < len(rows.lines):
             rows = rows.select(running)
-            attend = AttentionStep(decoder, rows.memory)
+            attend = AttentionStep(network.decoder, rows.memory)
     if progress is not None:
         progress(max(max_frames), max(max_frames))
     return _refine(network, [torch.cat(line, dim=1) for line in frames], attention, stopped)
+
+
+def _start(network: Tacotron, ids: Sequence[Sequence[int]], embeds: Tensor, random: _Dropout) -> _Rows:
+    """The encoded lines and a decoder state of zeros."""
+    cfg, device = network.cfg, next(network.parameters()).device
+    lengths = [len(line) for line in ids]
+    padded = torch.zeros(len(ids), max(lengths), dtype=torch.long)
+    for row, line in enumerate(ids):
+        padded[row, : len(line)] = torch.tensor(line)
+    masks = random.encoder(lengths, cfg.encoder_dims)
+    memory = network.encode(padded.to(device), torch.tensor(lengths, device=device), embeds.to(device), masks)
+    zeros = torch.zeros(len(ids), cfg.lstm_dims, device=device)
+    return _Rows(
+        list(range(len(ids))),
+        memory,
+        AttentionState.start(memory, cfg.decoder_dims),
+        [(zeros, zeros), (zeros, zeros)],
+        torch.zeros(len(ids), cfg.n_mels, device=device),
+    )
+
+
+def _advance(
+    decoder: Decoder, rows: _Rows, attend: AttentionStep, masks: tuple[Tensor, Tensor], first: bool
+) -> tuple[Tensor, list[float]]:
+    """One decoder step of all rows, in place: new frames (B, n_mels, r) and the probability that each row ends."""
+    prenet = decoder.prenet(rows.frame, masks)
+    gates = attend.prenet_gates(prenet.unsqueeze(1), first).squeeze(1)
+    rows.attention = attend(gates, rows.attention)
+    context = torch.cat([rows.attention.context, rows.memory.embeds], dim=1)
+    x = decoder.rnn_input(torch.cat([context, rows.attention.hidden], dim=1))
+    for number, cell in enumerate((decoder.res_rnn1, decoder.res_rnn2)):
+        rows.lstms[number] = cell(x, rows.lstms[number])
+        x = x + rows.lstms[number][0]
+    made = decoder.frames(x.unsqueeze(1), int(decoder.r))
+    rows.frame = made[:, :, -1]
+    stop = torch.sigmoid(decoder.stop_proj(torch.cat([x, context], dim=1))).squeeze(1)
+    return made, stop.tolist()
 
 
 def _refine(

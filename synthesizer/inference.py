@@ -101,7 +101,7 @@ class Synthesizer:
 
     def load(self) -> None:
         """Read the model file now. Raises ModelError when it cannot be used."""
-        if self._network is None:
+        if self._network is None and self._path is not None:
             from models.device import choose_device
             from models.registry import ModelRegistry
 

@@ -64,7 +64,9 @@ class LocationSensitiveAttention(nn.Module):
         expensive operation of the training step on a CPU.
         """
         kernel = (self.L.weight @ self.conv.weight.squeeze(1)).t()
-        return kernel, self.L.weight @ self.conv.bias
+        bias = self.conv.bias
+        assert bias is not None
+        return kernel, self.L.weight @ bias
 
     def forward(
         self, query: Tensor, keys: Tensor, cumulative: Tensor, location: tuple[Tensor, Tensor], blocked: Tensor
@@ -108,7 +110,8 @@ class Decoder(nn.Module):
         weight = self.mel_proj.weight.view(self.cfg.n_mels, self.cfg.max_r, -1)[:, :r]
         mels = F.linear(x, weight.reshape(self.cfg.n_mels * r, -1))
         batch, steps = x.shape[:2]
-        return mels.view(batch, steps, self.cfg.n_mels, r).permute(0, 2, 1, 3).reshape(batch, self.cfg.n_mels, steps * r)
+        mels = mels.view(batch, steps, self.cfg.n_mels, r).transpose(1, 2)
+        return mels.reshape(batch, self.cfg.n_mels, steps * r)
 
     def attend(self, prenet: Tensor, memory: Memory) -> tuple[Tensor, Tensor, Tensor]:
         """Teacher-forced attention loop. prenet (B, N, 2 decoder_dims) -> attention (B, N, L), context (B, N, width),
@@ -120,7 +123,7 @@ class Decoder(nn.Module):
         return attention, torch.cat([context, speaker], dim=-1), hidden
 
     def run_lstms(self, context: Tensor, hidden: Tensor) -> Tensor:
-        """context (B, N, width), attention hidden (B, N, decoder_dims) -> (B, N, lstm_dims), whole sequences at once."""
+        """context (B, N, width), hidden (B, N, decoder_dims) -> (B, N, lstm_dims), whole sequences at once."""
         x = self.rnn_input(torch.cat([context, hidden], dim=-1))
         for cell in (self.res_rnn1, self.res_rnn2):
             x = x + _run_cell(cell, x)

@@ -79,7 +79,8 @@ def make_corpus(out: Path, texts: Path, sentences: int, processes: int = 0, seed
     failed = [o for o in outcomes if o.error is not None]
     for outcome in failed[:5]:
         logger.warning("%s: %s", outcome.item.text, outcome.error)
-    logger.info("%d sentences by %d speakers, %d failed.", len(jobs) - len(failed), len(VOICES) * len(FACTORS), len(failed))
+    speakers = len(VOICES) * len(FACTORS)
+    logger.info("%d sentences by %d speakers, %d failed.", len(jobs) - len(failed), speakers, len(failed))
 
 
 def _speak(out: Path, job: _Job) -> None:
@@ -91,7 +92,10 @@ def _speak(out: Path, job: _Job) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         spoken = Path(scratch) / "spoken.wav"
         subprocess.run(
-            ["flite", "-voice", job.voice, "-t", job.text, "-o", str(spoken)], check=True, capture_output=True, timeout=60
+            ["flite", "-voice", job.voice, "-t", job.text, "-o", str(spoken)],
+            check=True,
+            capture_output=True,
+            timeout=60,
         )
         wav = load_wav(spoken, SAMPLE_RATE)
     target.with_suffix(".txt").write_text(job.text + "\n", encoding="utf-8")

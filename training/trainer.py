@@ -113,10 +113,12 @@ class TrainTask(Protocol):
 
     kind: str
     """"encoder", "synthesizer" or "vocoder"."""
-    network: nn.Module
-    """What is trained, averaged and exported."""
     loss_module: nn.Module | None
     """Parameters that only the loss has; trained and resumed, not exported."""
+
+    @property
+    def network(self) -> nn.Module:
+        """What is trained, averaged and exported."""
 
     def prepare_step(self, step: int) -> None:
         """Set what the schedules of this step ask for (the reduction factor); also called on resume."""

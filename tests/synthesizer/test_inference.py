@@ -1,0 +1,128 @@
+"""The Synthesizer object: splitting, retries, RTVC's names, errors."""
+
+import numpy as np
+import pytest
+import torch
+
+from audio.errors import ModelError, TextError
+from audio.io import save_wav
+from models.checkpoint import write_checkpoint
+from synthesizer import inference
+from synthesizer.generation import GeneratedLine
+from synthesizer.inference import MAX_TRIES, Synthesizer
+
+EMBED = np.full(256, 1 / 16, dtype=np.float32)
+
+
+def fake_line(ids, good=True, frames_a_symbol=4):
+    path = np.repeat(np.arange(len(ids)), 2)
+    matrix = np.eye(len(ids))[path]
+    mel = np.zeros((80, frames_a_symbol * len(ids)), dtype=np.float32)
+    mel[:, -3:] = -4.0
+    return GeneratedLine(mel, mel, matrix, good)
+
+
+@pytest.fixture
+def speaking(tiny, monkeypatch):
+    """A synthesizer whose network always speaks well; ``calls`` lists the (ids, seeds) of its batches."""
+    calls = []
+
+    def generate(network, ids, embeds, *, seeds, max_frames, progress=None, dropout=None):
+        calls.append((list(ids), list(seeds)))
+        assert embeds.shape == (len(ids), 256) and len(max_frames) == len(ids)
+        return [fake_line(line, good=(len(calls), len(line)) not in bad) for line in ids]
+
+    bad = set()
+    monkeypatch.setattr(inference, "generate", generate)
+    synthesizer = Synthesizer(tiny)
+    synthesizer.calls, synthesizer.bad = calls, bad
+    return synthesizer
+
+
+def test_sentences_become_segments_with_pauses(speaking):
+    result = speaking.synthesize("The first sentence is here. The second sentence is longer!\n\nAnd a third.", EMBED)
+    assert len(result.mels) == len(result.alignments) == len(result.segments) == len(result.pauses) >= 2
+    assert " ".join(s.text for s in result.segments).split()[0] == "The"
+    assert all(s.ok and s.tries == 1 for s in result.segments)
+    assert max(result.pauses) >= 0.3
+    assert result.mel.shape == (80, sum(m.shape[1] for m in result.mels))
+    assert all(m.max() > -3.4 and m[:, -1].max() > -3.4 for m in result.mels), "silence at the end is trimmed"
+
+
+def test_two_thousand_words_and_one(speaking):
+    text = "Some words follow one another without an end in sight, and then they stop. " * 140
+    result = speaking.synthesize(text, EMBED)
+    assert sum(len(s.text.split()) for s in result.segments) == len(text.split())
+    assert max(len(ids) for ids, _ in speaking.calls) <= inference.BATCH
+    assert len(speaking.synthesize("Yes", EMBED).mels) == 1
+
+
+def test_a_failed_line_is_tried_again_with_another_seed(speaking):
+    ids = speaking.front_end.encode("Hello there.")
+    speaking.bad |= {(1, len(ids)), (2, len(ids))}
+    segment = speaking.synthesize("Hello there.", EMBED, seed=5).segments[0]
+    assert segment.ok and segment.tries == 3
+    seeds = [seeds[0] for _, seeds in speaking.calls]
+    assert len(set(seeds)) == 3 and segment.seed == seeds[-1]
+
+
+def test_a_line_that_always_fails_says_so(speaking):
+    ids = speaking.front_end.encode("Hello there.")
+    speaking.bad |= {(n, len(ids)) for n in range(1, 10)}
+    segment = speaking.synthesize("Hello there.", EMBED).segments[0]
+    assert not segment.ok and "it did not come to an end" in segment.warnings
+    assert len(speaking.calls) == MAX_TRIES
+
+
+@pytest.mark.parametrize("text", ["", "   \n ", "...", "!?"])
+def test_nothing_to_say_is_an_error(tiny, text):
+    with pytest.raises(TextError, match="nothing to say"):
+        Synthesizer(tiny).synthesize(text, EMBED)
+
+
+def test_the_same_seed_gives_the_same_mels(tiny):
+    torch.nn.init.constant_(tiny.decoder.stop_proj.bias, 50.0)
+    synthesizer = Synthesizer(tiny)
+    first, again = (synthesizer.synthesize("One. Two and three.", EMBED, seed=3) for _ in range(2))
+    assert all(np.array_equal(a, b) for a, b in zip(first.mels, again.mels, strict=True))
+
+
+def test_progress_runs_from_start_to_end(tiny):
+    seen = []
+    Synthesizer(tiny).synthesize("One word.", EMBED, seed=0, progress=lambda *a: seen.append(a))
+    assert seen[-1][0] == seen[-1][1] and all(0 <= done <= total for done, total in seen)
+
+
+def test_rtvc_names(tiny, tmp_path, speechlike):
+    path = write_checkpoint(
+        tmp_path / "synthesizer",
+        kind="synthesizer",
+        architecture="tacotron",
+        config=tiny.cfg.to_dict(),
+        state=tiny.state_dict(),
+        card={},
+    )
+    synthesizer = Synthesizer(path)
+    assert not synthesizer.is_loaded() and synthesizer.sample_rate == 16000
+    specs, alignments = synthesizer.synthesize_spectrograms(["hello", "hello you"], [EMBED, EMBED], True)
+    assert synthesizer.is_loaded() and synthesizer.hparams.r == 2
+    assert [s.shape[0] for s in specs] == [80, 80]
+    assert alignments[0].shape[0] == len(synthesizer.front_end.encode("hello"))
+    with pytest.raises(TextError, match="embeddings"):
+        synthesizer.synthesize_spectrograms(["a", "b"], [EMBED] * 3)
+    save_wav(tmp_path / "voice.wav", speechlike(1.0), 16000)
+    wav = Synthesizer.load_preprocess_wav(tmp_path / "voice.wav")
+    assert np.abs(wav).max() == pytest.approx(0.9, abs=1e-3)
+    mel = Synthesizer.make_spectrogram(tmp_path / "voice.wav")
+    assert mel.shape == (80, 81)
+    assert Synthesizer.griffin_lim(mel).shape == (16000,)
+
+
+def test_a_missing_model_is_named(tmp_path):
+    with pytest.raises(ModelError, match="nowhere"):
+        Synthesizer(tmp_path / "nowhere.pt").load()
+
+
+def test_mels_match_the_reference(reference):
+    values = reference("synthesizer.npz")
+    np.testing.assert_allclose(Synthesizer.make_spectrogram(values["wav"]), values["mel"], atol=4e-4)
