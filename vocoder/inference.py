@@ -192,8 +192,8 @@ def infer_waveform(
     Args:
         normalize: the mel lies in [-4, 4]; False: it has been divided by 4 already.
         batched, target, overlap: see ``WaveRNNVocoder``.
-        progress_callback: called with (samples done, samples, folds, thousand samples a second). Samples here are
-            those of one fold, multiplied by the number of folds.
+        progress_callback: called with (steps done, steps, folds, thousand samples a second); each step makes one
+            sample of each fold.
     """
     loaded = _Loaded.vocoder
     if loaded is None:
@@ -211,6 +211,6 @@ def _rtvc_progress(callback: RtvcProgress, n_folds: int) -> Progress:
     started = time.perf_counter()
 
     def report(done: int, total: int) -> None:
-        callback(done, total, n_folds, done / max(time.perf_counter() - started, 1e-6) / 1000)
+        callback(done // n_folds, total // n_folds, n_folds, done / max(time.perf_counter() - started, 1e-6) / 1000)
 
     return report

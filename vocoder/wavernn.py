@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from vocoder.config import AUX_SPLITS, WaveRNNConfig
+from vocoder.recurrence import run_gru
 
 
 class ResBlock(nn.Module):
@@ -48,15 +49,15 @@ class MelResNet(nn.Module):
         return self.conv_out(x)
 
 
-class Stretch2d(nn.Module):
-    """Nearest-neighbour stretch in time: (B, C, H, W) -> (B, C, H, W * scale)."""
+def stretch_and_smooth(x: Tensor, weight: Tensor, scale: int) -> Tensor:
+    """Nearest-neighbour stretch, then a convolution of 2 * scale + 1 taps: x (..., F), weight -> (..., F * scale).
 
-    def __init__(self, scale: int) -> None:
-        super().__init__()
-        self.scale = scale
-
-    def forward(self, x: Tensor) -> Tensor:
-        return x.repeat_interleave(self.scale, dim=-1)
+    A stretched sample's window holds three input frames only, each as often as it is repeated: the taps are summed for
+    each of the `scale` places within a frame, and a product with 3 x scale numbers does both at once. As a convolution
+    with one channel, its gradient was a fifth of the time of a training step on a CPU.
+    """
+    taps = F.pad(weight.flatten(), (scale - 1, scale - 1)).unfold(0, scale, 1).sum(-1).view(3, scale).flip(1)
+    return (F.pad(x, (1, 1)).unfold(-1, 3, 1) @ taps).flatten(-2)
 
 
 class UpsampleNetwork(nn.Module):
@@ -67,6 +68,7 @@ class UpsampleNetwork(nn.Module):
 
     def __init__(self, cfg: WaveRNNConfig) -> None:
         super().__init__()
+        self.factors = cfg.upsample_factors
         self.scale = prod(cfg.upsample_factors)
         self.indent = cfg.pad * self.scale
         self.resnet = MelResNet(cfg)
@@ -74,7 +76,8 @@ class UpsampleNetwork(nn.Module):
         for factor in cfg.upsample_factors:
             conv = nn.Conv2d(1, 1, (1, 2 * factor + 1), padding=(0, factor), bias=False)
             nn.init.constant_(conv.weight, 1.0 / conv.weight.numel())
-            self.up_layers.extend([Stretch2d(factor), conv])
+            # The public checkpoints number the convolutions 1, 3, 5: the stretches stand between them.
+            self.up_layers.extend([nn.Identity(), conv])
 
     def frames(self, mels: Tensor) -> Tensor:
         """The features of `resnet` at the rate of frames, (B, F - 2 * pad, res_out_dims)."""
@@ -82,10 +85,10 @@ class UpsampleNetwork(nn.Module):
 
     def samples(self, mels: Tensor) -> Tensor:
         """The smoothed mels at the rate of samples, (B, S, n_mels)."""
-        x = mels.unsqueeze(1)
-        for layer in self.up_layers:
-            x = layer(x)
-        x = x.squeeze(1)
+        x = mels
+        for conv, factor in zip(self.up_layers[1::2], self.factors, strict=True):
+            assert isinstance(conv, nn.Conv2d)
+            x = stretch_and_smooth(x, conv.weight, factor)
         return x[:, :, self.indent : x.shape[-1] - self.indent].transpose(1, 2)
 
     def forward(self, mels: Tensor) -> tuple[Tensor, Tensor]:
@@ -122,10 +125,17 @@ class WaveRNN(nn.Module):
                 f"{self.cfg.hop_length}, and mels have S / {self.cfg.hop_length} + {2 * self.cfg.pad} frames"
             )
         mels, aux = self.upsample(mels)
-        aux1, aux2, aux3, aux4 = aux.chunk(AUX_SPLITS, dim=-1)
-        hidden = self.I(torch.cat([x.unsqueeze(-1).to(mels.dtype), mels, aux1.to(mels.dtype)], dim=-1))
-        hidden = hidden + self.rnn1(hidden)[0]
-        hidden = hidden + self.rnn2(torch.cat([hidden, aux2.to(hidden.dtype)], dim=-1))[0]
-        hidden = F.relu(self.fc1(torch.cat([hidden, aux3.to(hidden.dtype)], dim=-1)))
-        hidden = F.relu(self.fc2(torch.cat([hidden, aux4.to(hidden.dtype)], dim=-1)))
-        return self.fc3(hidden)
+        # Time first, (S, B, ...), as the recurrence reads it.
+        aux1, aux2, aux3, aux4 = aux.transpose(0, 1).chunk(AUX_SPLITS, dim=-1)
+        hidden = self.I(_join(x.t().unsqueeze(-1), mels.transpose(0, 1), aux1))
+        hidden = hidden + run_gru(self.rnn1, hidden)
+        hidden = hidden + run_gru(self.rnn2, _join(hidden, aux2))
+        hidden = F.relu(self.fc1(_join(hidden, aux3)))
+        hidden = F.relu(self.fc2(_join(hidden, aux4)))
+        return self.fc3(hidden.transpose(0, 1))
+
+
+def _join(*parts: Tensor) -> Tensor:
+    """Concatenation along the last axis, in the lowest precision among the parts (under autocast they differ)."""
+    dtype = min((part.dtype for part in parts), key=lambda kind: torch.finfo(kind).bits)
+    return torch.cat([part.to(dtype) for part in parts], dim=-1)
