@@ -1,7 +1,7 @@
 #!/bin/sh
 # Makes .venv with everything that the program needs; knows nothing of the program itself.
 # usage: scripts/setup.sh [run|dev]     run: the program and its models;  dev: also the test tools, no models
-# PYTHON=/path/to/python3 chooses the interpreter, TORCH_INDEX=URL (or empty) the index that torch may come from.
+# PYTHON=/path/to/python3 chooses the interpreter, TORCH_INDEX=URL a further index that torch may come from.
 set -eu
 cd "$(dirname "$0")/.."
 mode=${1:-run}
@@ -82,6 +82,61 @@ make_venv() {
     return 1
 }
 
+install() {
+    prefix=$(root_prefix)
+    [ "$prefix" != no ] || return 1
+    export DEBIAN_FRONTEND=noninteractive
+    $prefix apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 && return 0
+    $prefix apt-get update -qq >/dev/null 2>&1 || true
+    $prefix apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1
+}
+
+system_libraries() {
+    command -v ldconfig >/dev/null || return 0
+    have=$(ldconfig -p 2>/dev/null) || return 0
+    missing=""
+    while read -r library package; do
+        case $have in *"$library"*) ;; *) missing="$missing $package" ;; esac
+    done <<'LIST'
+libportaudio.so.2 libportaudio2
+libxcb-xinerama.so.0 libxcb-xinerama0
+libxcb-icccm.so.4 libxcb-icccm4
+libxcb-image.so.0 libxcb-image0
+libxcb-keysyms.so.1 libxcb-keysyms1
+libxcb-randr.so.0 libxcb-randr0
+libxcb-render-util.so.0 libxcb-render-util0
+libxcb-shape.so.0 libxcb-shape0
+libxkbcommon-x11.so.0 libxkbcommon-x11-0
+libEGL.so.1 libegl1
+libGL.so.1 libgl1
+libdbus-1.so.3 libdbus-1-3
+libfontconfig.so.1 libfontconfig1
+LIST
+    [ -n "$missing" ] || return 0
+    say "installing the system libraries$missing"
+    # shellcheck disable=SC2086
+    apt_install $missing || say "these system libraries are missing (sound and the window need them): sudo apt install$missing"
+}
+
+make_venv() {
+    if [ -x $venv/bin/python ] && new_enough $venv/bin/python && $venv/bin/python -m pip --version >/dev/null 2>&1; then
+        return 0
+    fi
+    python=$(find_python)
+    if ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        version=$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')
+        apt_install "python$version-venv" || apt_install python3-venv || true
+    fi
+    "$python" -m venv $venv >/dev/null 2>&1 && return 0
+    # Debian's Python without python3-venv can still make the folder, and its pip can put pip into it.
+    if "$python" -m venv --clear --without-pip $venv && "$python" -m pip --python $venv/bin/python install -q pip; then
+        return 0
+    fi
+    rm -rf $venv
+    say "no virtual environment could be made: sudo apt install python3-venv"
+    return 1
+}
+
 # The torch of the package index brings 2 GB of GPU code; without an NVIDIA driver take the small one, if it can be had.
 torch_index() {
     if [ "${TORCH_INDEX+set}" = set ]; then echo "$TORCH_INDEX"; return 0; fi
@@ -97,10 +152,9 @@ PROBE
 install() {  # install FILE: pip installs it unless the same text was installed before
     stamp=$venv/.installed-$1
     cat requirements*.txt | cmp -s - "$stamp" && return 0
-    index=$(torch_index)
     say "installing $1 (some minutes the first time)"
     $venv/bin/python -m pip install -q --disable-pip-version-check --progress-bar off \
-        ${index:+--extra-index-url "$index"} -r "$1"
+        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r "$1"
     cat requirements*.txt >"$stamp"
 }
 
