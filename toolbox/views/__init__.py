@@ -1,0 +1,1 @@
+"""The window's panels: they show the state and emit intents, nothing else."""
