@@ -156,7 +156,8 @@ def load_vocoder(registry: Any, name: str, device: torch.device | str | None = "
     network = registry.load(name, "vocoder", device)
     if not isinstance(network, WaveRNN):
         raise ModelError(f"The vocoder {name!r} is a {type(network).__name__}, which this version cannot use.")
-    return WaveRNNVocoder(network, Path(str(name)).stem)
+    is_file = Path(name).suffix in (".safetensors", ".pt")
+    return WaveRNNVocoder(network, Path(name).stem if is_file else str(name))
 
 
 class _Loaded:

@@ -49,7 +49,9 @@ def data_root(tmp_path_factory, speechlike) -> Path:
     """Three speakers with two clips each, as the preprocessing leaves them; speaker c's first clip is very short."""
     root = tmp_path_factory.mktemp("vocoder_data")
     with ManifestWriter(root) as manifest:
-        for index, (speaker, seconds) in enumerate([("a", 1.0), ("a", 0.8), ("b", 0.9), ("b", 0.7), ("c", 0.02), ("c", 0.8)]):
+        for index, (speaker, seconds) in enumerate(
+            [("a", 1.0), ("a", 0.8), ("b", 0.9), ("b", 0.7), ("c", 0.02), ("c", 0.8)]
+        ):
             wav = speechlike(seconds, seed=index)
             mel = np.ascontiguousarray(MelTransform()(wav).T)
             for folder, array in (("wavs", wav), ("mels", mel)):

@@ -27,7 +27,9 @@ def _mixture_by_hand(params, levels):
 
 def _params(seed):
     rng = np.random.default_rng(seed)
-    return np.concatenate([rng.normal(size=10), rng.uniform(-1.1, 1.1, 10), rng.uniform(-8, -2, 10)]).astype(np.float32)
+    return np.concatenate([rng.normal(size=10), rng.uniform(-1.1, 1.1, 10), rng.uniform(-8, -2, 10)]).astype(
+        np.float32
+    )
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -68,7 +70,9 @@ def test_draws_of_classes_have_the_softmax_probabilities():
 def test_draws_of_the_mixture_follow_its_distribution():
     params = torch.from_numpy(_params(5))
     generator = torch.Generator().manual_seed(0)
-    drawn = draw_mol(params.expand(40000, -1), torch.rand(40000, generator=generator), torch.rand(40000, generator=generator))
+    drawn = draw_mol(
+        params.expand(40000, -1), torch.rand(40000, generator=generator), torch.rand(40000, generator=generator)
+    )
     levels = _levels()
     cumulative = np.cumsum(_mixture_by_hand(params.numpy(), levels))
     for quantile in (0.1, 0.3, 0.5, 0.7, 0.9):

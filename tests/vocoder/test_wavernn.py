@@ -1,31 +1,24 @@
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from tests.seeded import seeded_state
 from vocoder.config import WaveRNNConfig
 from vocoder.recurrence import run_gru
 from vocoder.wavernn import WaveRNN, stretch_and_smooth
 
 
-def _seeded_state(*args):
-    path = Path(__file__).resolve().parent.parent / "seeded.py"
-    spec = importlib.util.spec_from_file_location("seeded", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module.seeded_state(*args)
-
-
 def test_layout_and_values_are_those_of_the_public_checkpoints(reference):
     layouts, expected = reference("layouts.json"), reference("vocoder.npz")
     network = WaveRNN(WaveRNNConfig()).eval()
-    own = [[name, list(value.shape), str(value.dtype).removeprefix("torch.")] for name, value in network.state_dict().items()]
+    own = [
+        [name, list(value.shape), str(value.dtype).removeprefix("torch.")]
+        for name, value in network.state_dict().items()
+    ]
     assert own == layouts["layouts"]["vocoder"]
-    network.load_state_dict({**network.state_dict(), **_seeded_state("vocoder", layouts)})
+    network.load_state_dict({**network.state_dict(), **seeded_state("vocoder", layouts)})
     mel, x = torch.from_numpy(expected["mel"]), torch.from_numpy(expected["x"])
     with torch.no_grad():
         logits = network(x, mel)
