@@ -11,7 +11,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from synthesizer.attention_loop import AttentionLoop
 from synthesizer.config import TacotronConfig
 from synthesizer.layers import Cbhg, PreNet
 
@@ -118,7 +117,14 @@ class Decoder(nn.Module):
         hidden (B, N, decoder_dims).
         """
         step = AttentionStep(self, memory)
-        attention, context, hidden = AttentionLoop.apply(step.prenet_gates(prenet), *step.loop_arguments())
+        state = AttentionState.start(memory, self.cfg.decoder_dims)
+        states = []
+        for gates in step.prenet_gates(prenet).unbind(1):
+            state = step(gates, state)
+            states.append(state)
+        attention, context, hidden = (
+            torch.stack([getattr(s, name) for s in states], 1) for name in ("attention", "context", "hidden")
+        )
         speaker = memory.embeds.unsqueeze(1).expand(-1, context.shape[1], -1).to(context.dtype)
         return attention, torch.cat([context, speaker], dim=-1), hidden
 
@@ -200,15 +206,6 @@ class AttentionStep:
             return gates + bias
         bias = torch.cat([self._first_bias.unsqueeze(1), bias.expand(-1, prenet.shape[1] - 1, -1)], dim=1)
         return gates + bias
-
-    def loop_arguments(self) -> tuple[Tensor, ...]:
-        """What AttentionLoop takes after the gates."""
-        attention, memory = self._attention, self._memory
-        kernel, bias = self._location
-        query_bias = attention.W.bias + bias
-        cell = (self._context_weight, self._cell.weight_hh, self._cell.bias_hh)
-        score = (attention.W.weight, query_bias, kernel.float(), attention.v.weight.squeeze(0))
-        return (memory.keys, memory.hidden, memory.blocked, *cell, *score)
 
     def __call__(self, prenet_gates: Tensor, state: AttentionState) -> AttentionState:
         """prenet_gates (B, 3 decoder_dims) -> the next state."""

@@ -7,10 +7,9 @@ import torch
 from torch.nn import functional as F
 
 from audio.errors import ModelError
-from synthesizer.attention_loop import AttentionLoop
 from synthesizer.config import TacotronConfig
 from synthesizer.generation import generate
-from synthesizer.network import AttentionState, AttentionStep, Tacotron
+from synthesizer.network import Tacotron
 from tests.seeded import seeded_state
 
 
@@ -89,32 +88,6 @@ def test_padding_gets_no_attention_and_changes_nothing(tiny):
             # The post-net reads the frames before the end only.
             post = network.refine(together.mels[one, :, :frames])[0]
             assert torch.allclose(together.mels_post[row, :, :frames], post, atol=1e-4)
-
-
-def test_gradients_of_the_attention_loop_are_autograds(tiny):
-    ids, lengths, mels, embeds = batch()
-    prenet = torch.rand(3, 6, 16)
-    weights = [torch.randn(3, 6, 9), torch.randn(3, 6, 16), torch.randn(3, 6, 8)]
-    gradients = []
-    for looped in (True, False):
-        tiny.zero_grad()
-        torch.manual_seed(1)
-        memory = tiny.encode(ids, lengths, embeds)
-        step = AttentionStep(tiny.decoder, memory)
-        gates = step.prenet_gates(prenet)
-        if looped:
-            outputs = AttentionLoop.apply(gates, *step.loop_arguments())
-        else:
-            state, states = AttentionState.start(memory, 8), []
-            for gate in gates.unbind(1):
-                state = step(gate, state)
-                states.append(state)
-            outputs = tuple(torch.stack([getattr(s, n) for s in states], 1) for n in ("attention", "context", "hidden"))
-        sum((o * w).sum() for o, w in zip(outputs, weights, strict=True)).backward()
-        gradients.append({n: p.grad.clone() for n, p in tiny.named_parameters() if p.grad is not None})
-    assert gradients[0].keys() == gradients[1].keys() and "decoder.attn_net.conv.weight" in gradients[0]
-    for name, gradient in gradients[0].items():
-        assert torch.allclose(gradient, gradients[1][name], rtol=1e-3, atol=1e-5), name
 
 
 def test_config_survives_json_and_is_read_off_the_shapes(tiny):
