@@ -55,8 +55,8 @@ class WaveRNNVocoder:
     Args:
         network: used on the device it is on and put in eval mode while it works.
         target, overlap: samples of a fold and of what it shares with its neighbours.
-        batched: False speaks the whole mel as one fold: no joints, but slower (256 units, one
-            core, 5 s: 5,400 samples a second instead of 18,000).
+        batched: False speaks the whole mel as one fold: no joints, but slower (256 units, one core:
+            5,400 samples a second instead of 18,000 in 9 folds).
     """
 
     def __init__(
