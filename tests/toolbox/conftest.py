@@ -85,3 +85,43 @@ def clip(tmp_path, speechlike):
     path = tmp_path / "clip.wav"
     soundfile.write(path, speechlike(2.0, seed=5), 16000)
     return path
+
+
+@pytest.fixture(autouse=True)
+def leaves_nothing_behind(request):
+    """A test that uses Qt fails when it leaves threads of the toolbox, running timers or top-level widgets."""
+    if not {"qtbot", "qapp"} & set(request.fixturenames):
+        yield
+        return
+    import threading
+
+    request.getfixturevalue("qapp")
+    before = {thread.ident for thread in threading.enumerate()}
+    yield
+    from PyQt5.QtCore import QCoreApplication, QEvent, QTimer
+    from PyQt5.QtWidgets import QApplication
+
+    QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
+    threads = [t.name for t in threading.enumerate() if t.ident not in before and t.name.startswith("toolbox")]
+    assert not threads, f"threads left running: {threads}"
+    widgets = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
+    names = [f"{type(widget).__name__} {widget.objectName()}" for widget in widgets]
+    timers = [timer for widget in QApplication.topLevelWidgets() for timer in widget.findChildren(QTimer)]
+    running = [timer.objectName() or repr(timer.parent()) for timer in timers if timer.isActive()]
+    for widget in widgets:
+        widget.close()
+    assert not names, f"widgets left open: {names}"
+    assert not running, f"timers left running: {running}"
+
+
+@pytest.fixture(autouse=True)
+def own_settings(request, tmp_path, monkeypatch):
+    """Settings and the user's data of a test go into its own folder."""
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "data"))
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+    if not {"qtbot", "qapp"} & set(request.fixturenames):
+        return
+    from PyQt5.QtCore import QSettings
+
+    for scope in (QSettings.Scope.UserScope, QSettings.Scope.SystemScope):
+        QSettings.setPath(QSettings.Format.IniFormat, scope, str(tmp_path / "config"))
