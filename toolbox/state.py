@@ -16,6 +16,8 @@ from PyQt5.QtCore import QObject, pyqtSignal
 
 MAX_CLIPS = 200
 MAX_RESULTS = 100
+MAX_SECONDS = 3600.0
+"""Sound that the clips, and the results, may hold together: 230 MB each."""
 MAX_LOG_LINES = 1000
 KINDS = ("encoder", "synthesizer", "vocoder")
 
@@ -115,6 +117,8 @@ class Result:
     """Samples [start, stop) of each segment, without the pause after it."""
     models: tuple[Any, ...] = ()
     """toolbox.provenance.ModelInfo of the three models."""
+    voice_id: str = ""
+    """Start of the SHA-256 of the reference, for the mark in exported files."""
     trim_silences: bool = False
     reference_wav: np.ndarray | None = None
     """float32 (S,) at 16 kHz for A/B; None for voices without clips."""
@@ -253,6 +257,17 @@ class LogLine:
     when: float = field(default_factory=time.time)
 
 
+def _excess(items: list[Any], most: int) -> tuple[Any, ...]:
+    """The first items that must go so that the rest keeps to its number and seconds; the last one stays."""
+    kept, seconds = 0, 0.0
+    for item in reversed(items):
+        seconds += item.seconds
+        if kept and (kept >= most or seconds > MAX_SECONDS):
+            break
+        kept += 1
+    return tuple(items[: len(items) - kept])
+
+
 class ToolboxState(QObject):
     """Everything that the window shows."""
 
@@ -347,10 +362,10 @@ class ToolboxState(QObject):
         return tuple(clip for clip in self._clips.values() if clip.speaker == speaker)
 
     def add_clips(self, clips: Iterable[Clip]) -> tuple[Clip, ...]:
-        """Append clips; returns those that fell out at the other end because there are more than ``MAX_CLIPS``."""
+        """Append clips; returns the oldest that fell out: beyond ``MAX_CLIPS``, or beyond ``MAX_SECONDS`` together."""
         for clip in clips:
             self._clips[clip.id] = clip
-        fallen = tuple(self._clips.values())[: max(0, len(self._clips) - MAX_CLIPS)]
+        fallen = _excess(list(self._clips.values()), MAX_CLIPS)
         for clip in fallen:
             del self._clips[clip.id]
         if self._current_clip not in self._clips:
@@ -465,13 +480,13 @@ class ToolboxState(QObject):
         return self.result(self._current_result)
 
     def add_result(self, result: Result) -> tuple[Result, ...]:
-        """Append a result; returns those that fell out. Exported ones fall out first."""
+        """Append a result; returns those that fell out as clips do, but exported ones first."""
         self._results[result.id] = result
-        excess = max(0, len(self._results) - MAX_RESULTS)
-        old = tuple(self._results.values())[:-1]
-        fallen = tuple(sorted(old, key=lambda r: r.saved_to is None)[:excess])
+        fallen = _excess(sorted(self._results.values(), key=lambda r: r.saved_to is None), MAX_RESULTS)
         for gone in fallen:
             del self._results[gone.id]
+        if self._current_result is not None and self._current_result not in self._results:
+            self.set_current_result(None)
         self.results_changed.emit()
         return fallen
 
