@@ -7,29 +7,28 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import sys
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from pathlib import Path
 
-import numpy as np
-
-from audio.errors import ToolboxError, TrainingError
-from audio.io import load_wav
-from audio.mel import SYNTHESIZER_MEL, MelTransform
-from audio.signal import normalize_volume, resample
-from audio.vad import trim_long_silences
+from audio.errors import TrainingError
+from audio.mel import MelTransform
 from encoder.inference import VoiceEncoder
-from training.corpus import (
-    DropReport,
-    ManifestEntry,
-    ManifestWriter,
-    Utterance,
-    find_utterances,
-    read_manifest,
-    run_parallel,
+from training.cli import apply_overrides, run_command
+from training.corpus import DropReport, ManifestEntry, Utterance, read_manifest
+from training.preprocessing import (
+    ClipConfig,
+    Progress,
+    UnsuitableClipError,
+    add_preprocessing_arguments,
+    chosen_utterances,
+    clip_bar,
+    load_clip,
+    out_dir,
+    preprocess_clips,
+    save_array,
 )
 
 logger = logging.getLogger(__name__)
@@ -37,168 +36,145 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class PreprocessConfig:
-    min_seconds: float = 1.0
-    max_seconds: float = 8.0
+    """What is kept of a corpus: clips, and transcripts that can be theirs."""
+
+    clip: ClipConfig = ClipConfig(max_seconds=8.0)
     min_rate: float = 6.0
     """Letters a second; slower is halting or mostly silent."""
     max_rate: float = 22.0
     """Letters a second; faster is a cut clip or a wrong transcript."""
-    volume_dbfs: float = -23.0
-    """All clips are brought to this RMS level, so that level is nothing the network has to guess."""
-    peak: float = 0.95
-    sample_rate: int = 16000
 
 
 @dataclass(frozen=True)
-class Clip:
+class SpeakerClip:
     """An utterance, or the same played ``factor`` times faster as another speaker's."""
 
     utterance: Utterance
     factor: float = 1.0
 
     @property
-    def entry_id(self) -> str:
-        return self.utterance.id if self.factor == 1.0 else f"{self.utterance.id}-{round(100 * self.factor)}"
+    def id(self) -> str:
+        return self.utterance.id + self._suffix
 
     @property
     def speaker(self) -> str:
-        return self.utterance.speaker if self.factor == 1.0 else f"{self.utterance.speaker}-{round(100 * self.factor)}"
+        return self.utterance.speaker + self._suffix
+
+    @property
+    def _suffix(self) -> str:
+        return "" if self.factor == 1.0 else f"-{round(100 * self.factor)}"
 
 
-class DroppedClip(Exception):
-    """A clip that is not trained on, with the reason."""
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason, detail)
-        self.reason = reason
-        self.detail = detail
-
-
-def preprocess(
-    roots: Sequence[Path],
+def preprocess_corpus(
+    utterances: Sequence[Utterance],
     out: Path,
-    encoder_path: Path,
-    cfg: PreprocessConfig = PreprocessConfig(),
+    encoder: Path,
+    cfg: PreprocessConfig | None = None,
     *,
     speakers: frozenset[str] | None = None,
-    vary: dict[str, tuple[float, ...]] | None = None,
-    need_text: bool = True,
+    vary: Mapping[str, Sequence[float]] | None = None,
     processes: int = 0,
-    progress=None,
+    progress: Progress | None = None,
 ) -> DropReport:
-    """Write ``out/manifest.jsonl`` and ``out/{wavs,mels,embeds}/<id>.npy``; return what was dropped and why.
+    """Write ``out/{wavs,mels,embeds}/<id>.npy``; see ``training.preprocessing.preprocess_clips`` for the rest.
 
-    speakers: keep only these; vary: speaker -> speeds at which the clips are added again as another speaker's.
+    Args:
+        encoder: model file of the speaker encoder.
+        speakers: keep only these.
+        vary: speaker -> speeds at which the clips are added again as another speaker's.
+
+    Raises:
+        TrainingError: no utterance has a transcript.
     """
-    utterances = [u for root in roots for u in find_utterances(root)]
-    clips = [Clip(u) for u in utterances if (u.text or not need_text) and (speakers is None or u.speaker in speakers)]
-    clips += [Clip(c.utterance, f) for c in clips for f in (vary or {}).get(c.utterance.speaker, ())]
+    clips = [SpeakerClip(u) for u in utterances if u.text and (speakers is None or u.speaker in speakers)]
     if not clips:
-        raise TrainingError(f"No usable clips under {', '.join(map(str, roots))}: the synthesizer needs transcripts.")
-    for name in ("wavs", "mels", "embeds"):
-        (out / name).mkdir(parents=True, exist_ok=True)
-    report = DropReport()
-    with ManifestWriter(out) as manifest:
-        todo = [clip for clip in clips if clip.entry_id not in manifest]
-        work = partial(_process, out=out, encoder_path=encoder_path, cfg=cfg)
-        for outcome in run_parallel(work, todo, processes, progress):
-            if outcome.value is not None:
-                manifest.write(outcome.value)
-            elif isinstance(outcome.error, DroppedClip):
-                report.add(outcome.item.entry_id, outcome.error.reason, outcome.error.detail)
-            else:
-                report.add(outcome.item.entry_id, "failed", str(outcome.error))
-    report.write(out)
-    return report
+        raise TrainingError("None of these clips has a transcript, which the synthesizer needs.")
+    clips += [SpeakerClip(c.utterance, f) for c in clips for f in (vary or {}).get(c.utterance.speaker, ())]
+    work = partial(preprocess_clip, out=out, encoder=encoder, cfg=cfg or PreprocessConfig())
+    return preprocess_clips(clips, work, out, processes=processes, progress=progress)
 
 
-def _process(clip: Clip, out: Path, encoder_path: Path, cfg: PreprocessConfig) -> ManifestEntry:
-    wav = load_wav(clip.utterance.path, cfg.sample_rate)
-    if clip.factor != 1.0:
-        wav = resample(wav, round(cfg.sample_rate * clip.factor), cfg.sample_rate)
-    wav = trim_long_silences(wav, cfg.sample_rate)
-    seconds = len(wav) / cfg.sample_rate
-    if not cfg.min_seconds <= seconds <= cfg.max_seconds:
-        raise DroppedClip("too short" if seconds < cfg.min_seconds else "too long", f"{seconds:.1f} s of speech")
-    if clip.utterance.text:
-        rate = len(clip.utterance.text) / seconds / clip.factor
-        if not cfg.min_rate <= rate <= cfg.max_rate:
-            raise DroppedClip("read too slowly" if rate < cfg.min_rate else "read too fast", f"{rate:.1f} letters/s")
-    wav = normalize_volume(wav, cfg.volume_dbfs).astype(np.float32)
-    wav *= min(1.0, cfg.peak / float(np.abs(wav).max()))
-    mel = _mel_transform()(wav).T
-    embed = _encoder(encoder_path).embed_utterance(wav)
-    for name, array in (("wavs", wav), ("mels", mel), ("embeds", embed)):
-        _save_array(out / name / f"{clip.entry_id}.npy", array)
-    u = clip.utterance
-    return ManifestEntry(clip.entry_id, clip.speaker, u.text, len(wav), len(mel), u.sex, u.split)
+def preprocess_clip(clip: SpeakerClip, out: Path, encoder: Path, cfg: PreprocessConfig) -> ManifestEntry:
+    """Write wav (S,), mel (T, n_mels) and embedding (256,) of a clip.
 
-
-def _save_array(path: Path, array: np.ndarray) -> None:
-    scratch = path.with_suffix(f".{os.getpid()}.tmp")
-    with scratch.open("wb") as file:
-        np.save(file, np.ascontiguousarray(array, dtype=np.float32))
-    os.replace(scratch, path)
+    Raises:
+        AudioError: the recording cannot be read or is not fit to train on.
+    """
+    utterance = clip.utterance
+    wav = load_clip(utterance.path, cfg.clip, clip.factor)
+    seconds = len(wav) / cfg.clip.mel.sample_rate * clip.factor
+    rate = len(utterance.text or "") / seconds
+    if not cfg.min_rate <= rate <= cfg.max_rate:
+        reason = "read too slowly" if rate < cfg.min_rate else "read too fast"
+        raise UnsuitableClipError(reason, f"{rate:.1f} letters a second")
+    mel = MelTransform(cfg.clip.mel)(wav).T
+    for folder, array in (("wavs", wav), ("mels", mel), ("embeds", _voice_encoder(encoder).embed_utterance(wav))):
+        save_array(out / folder / f"{clip.id}.npy", array)
+    return ManifestEntry(
+        id=clip.id,
+        speaker=clip.speaker,
+        text=utterance.text,
+        samples=len(wav),
+        frames=len(mel),
+        sex=utterance.sex,
+        split=utterance.split,
+    )
 
 
 @lru_cache(maxsize=1)
-def _mel_transform() -> MelTransform:
-    return MelTransform(SYNTHESIZER_MEL)
-
-
-@lru_cache(maxsize=1)
-def _encoder(path: Path) -> VoiceEncoder:
-    """One per worker process."""
+def _voice_encoder(path: Path) -> VoiceEncoder:
+    """One a worker process, as loading takes longer than a clip."""
     return VoiceEncoder.from_file(path, "cpu")
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m synthesizer.preprocess", description=__doc__)
-    parser.add_argument("datasets_root", type=Path, nargs="+", help="corpora with transcripts")
-    parser.add_argument("-o", "--out_dir", type=Path, required=True)
-    parser.add_argument("-e", "--encoder_model_fpath", type=Path, default=Path("models/default/encoder.pt"))
-    parser.add_argument("-n", "--n_processes", type=int, default=0, help="0: one per core")
-    parser.add_argument("--speakers", type=Path, help="file with the speakers to keep, separated by white space")
-    parser.add_argument(
-        "--vary",
-        action="append",
-        default=[],
-        metavar="SPEAKER=F,F",
-        help="add the speaker's clips again, played F times faster, as another speaker's",
+def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
+    """Command-line flags."""
+    parser = argparse.ArgumentParser(
+        prog="python -m synthesizer.preprocess",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--no_text", action="store_true", help="also clips without a transcript (for a vocoder)")
-    for name in ("min_seconds", "max_seconds", "min_rate", "max_rate"):
-        parser.add_argument(f"--{name}", type=float, default=getattr(PreprocessConfig, name))
-    args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
+    add_preprocessing_arguments(parser, "synthesizer", "corpora with transcripts")
+    parser.add_argument("-e", "--encoder_model_fpath", type=Path, default=Path("models/default/encoder.pt"))
+    parser.add_argument("--speakers", type=Path, help="file with the speakers to keep, separated by white space")
+    parser.add_argument("--vary", action="append", default=[], metavar="SPEAKER=F,F",
+                        help="add the speaker's clips again, played F times faster, as another speaker's")  # fmt: skip
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status of the command."""
+    args = parse(argv)
+
+    def command() -> None:
+        cfg = PreprocessConfig(clip=ClipConfig(max_seconds=8.0, trim=not args.no_trim))
+        out = out_dir(args, "synthesizer")
+        with clip_bar() as show:
+            report = preprocess_corpus(
+                chosen_utterances(args),
+                out,
+                args.encoder_model_fpath,
+                apply_overrides(cfg, args.overrides),
+                speakers=_read_speakers(args.speakers),
+                vary=dict(_parse_vary(text) for text in args.vary),
+                processes=args.n_processes,
+                progress=show,
+            )
+        entries = read_manifest(out)
+        hours = sum(entry.samples for entry in entries) / cfg.clip.mel.sample_rate / 3600
+        logger.info("%s", report.summary())
+        logger.info("%d clips, %.2f h, %d speakers.", len(entries), hours, len({entry.speaker for entry in entries}))
+
+    return run_command(command, args.verbose)
+
+
+def _read_speakers(path: Path | None) -> frozenset[str] | None:
+    if path is None:
+        return None
     try:
-        cfg = replace(
-            PreprocessConfig(),
-            min_seconds=args.min_seconds,
-            max_seconds=args.max_seconds,
-            min_rate=args.min_rate,
-            max_rate=args.max_rate,
-        )
-        speakers = frozenset(args.speakers.read_text(encoding="utf-8").split()) if args.speakers else None
-        report = preprocess(
-            args.datasets_root,
-            args.out_dir,
-            args.encoder_model_fpath,
-            cfg,
-            speakers=speakers,
-            vary=dict(_parse_vary(v) for v in args.vary),
-            need_text=not args.no_text,
-            processes=args.n_processes,
-            progress=_log_progress,
-        )
-    except ToolboxError as error:
-        print(error, file=sys.stderr)
-        return 1
-    logger.info("%s", report.summary())
-    entries = read_manifest(args.out_dir)
-    hours = sum(e.samples for e in entries) / cfg.sample_rate / 3600
-    logger.info("%d clips, %.2f h, %d speakers.", len(entries), hours, len({e.speaker for e in entries}))
-    return 0
+        return frozenset(path.read_text(encoding="utf-8").split())
+    except OSError as error:
+        raise TrainingError(f"The list of speakers {path} cannot be read: {error.strerror}.") from error
 
 
 def _parse_vary(text: str) -> tuple[str, tuple[float, ...]]:
@@ -207,11 +183,6 @@ def _parse_vary(text: str) -> tuple[str, tuple[float, ...]]:
         return speaker, tuple(float(f) for f in factors.split(","))
     except ValueError as error:
         raise TrainingError(f"--vary needs SPEAKER=FACTOR,FACTOR (for example 84=0.9,1.1), not {text}") from error
-
-
-def _log_progress(done: int, total: int) -> None:
-    if done % 500 == 0 or done == total:
-        logger.info("%d of %d clips", done, total)
 
 
 if __name__ == "__main__":

@@ -19,9 +19,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from audio.errors import ToolboxError, TrainingError
+from audio.errors import TrainingError
 from audio.io import load_wav, save_wav
 from audio.signal import resample
+from training.cli import add_verbose_argument, run_command
 from training.corpus import find_utterances
 from training.parallel import run_parallel
 
@@ -45,20 +46,18 @@ class _Job:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
+    """Exit status of the command."""
     parser = argparse.ArgumentParser(prog="python -m training.synthetic_speakers", description=__doc__)
     parser.add_argument("out", type=Path, help="folder of the new corpus")
     parser.add_argument("--texts", type=Path, required=True, help="corpus whose sentences are read")
     parser.add_argument("--sentences", type=int, default=200, help="per speaker (default 200)")
-    parser.add_argument("--processes", type=int, default=0)
+    parser.add_argument("-n", "--n_processes", type=int, default=0, help="default: one a core")
     parser.add_argument("--seed", type=int, default=0)
+    add_verbose_argument(parser)
     args = parser.parse_args(argv)
-    logging.basicConfig(level=logging.INFO, format="%(message)s")
-    try:
-        make_corpus(args.out, args.texts, args.sentences, args.processes, args.seed)
-    except ToolboxError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
+    return run_command(
+        lambda: make_corpus(args.out, args.texts, args.sentences, args.n_processes, args.seed), args.verbose
+    )
 
 
 def make_corpus(out: Path, texts: Path, sentences: int, processes: int = 0, seed: int = 0) -> None:

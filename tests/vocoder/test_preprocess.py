@@ -5,7 +5,8 @@ from audio.io import save_wav
 from audio.mel import MelTransform
 from audio.signal import dbfs
 from training.manifest import read_manifest
-from vocoder.preprocess import PreprocessConfig, main, make_gta_mels, preprocess_corpus, preprocess_utterance
+from training.preprocessing import ClipConfig
+from vocoder.preprocess import main, make_gta_mels, preprocess_corpus, preprocess_utterance
 
 
 @pytest.fixture
@@ -52,7 +53,7 @@ def test_long_silences_are_cut(tmp_path, speechlike):
 
     path = tmp_path / "clip.wav"
     save_wav(path, np.concatenate([speechlike(1.5), np.zeros(48000, np.float32), speechlike(1.5, seed=1)]), 16000)
-    entry = preprocess_utterance(Utterance(path, "s", "clip"), tmp_path / "out", PreprocessConfig())
+    entry = preprocess_utterance(Utterance(path, "s", "clip"), tmp_path / "out", ClipConfig())
     assert entry.samples < 16000 * 5
 
 
@@ -96,7 +97,7 @@ def test_parallel_processes_give_the_same(corpus, tmp_path):
     from training.corpus import find_utterances
 
     utterances = find_utterances(corpus)
-    cfg = PreprocessConfig(trim=False)
+    cfg = ClipConfig(trim=False)
     one, two = tmp_path / "one", tmp_path / "two"
     preprocess_corpus(utterances, one, cfg, processes=1)
     report = preprocess_corpus(utterances, two, cfg, processes=2)
