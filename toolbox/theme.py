@@ -8,6 +8,8 @@ import numpy as np
 from PyQt5.QtGui import QColor, QPalette
 from PyQt5.QtWidgets import QApplication, QWidget
 
+from toolbox.projection import colour_of
+
 DARK, LIGHT, SYSTEM = "dark", "light", "system"
 THEMES = (SYSTEM, DARK, LIGHT)
 
@@ -60,12 +62,6 @@ HEAT: np.ndarray = np.stack(
 ).round().astype(np.uint8)
 """(256, 3) colours of heat maps, low to high."""
 
-_SPEAKERS = (
-    "#4c8fd6", "#e07b39", "#3fa66a", "#d0545e", "#9471c9", "#a8763e", "#d76fb0", "#7d8894", "#b0a02c", "#2fa9b8",
-)
-GOLDEN = 0.6180339887
-
-
 def is_dark(palette: QPalette) -> bool:
     """Whether a palette has light text on dark."""
     return palette.color(QPalette.ColorRole.Window).lightness() < 128
@@ -78,11 +74,8 @@ def colors(widget: QWidget | None = None) -> Colors:
 
 
 def speaker_color(index: int) -> QColor:
-    """A colour for the speaker with that number: ten by hand, then hues at golden angles on three lightnesses."""
-    if index < len(_SPEAKERS):
-        return QColor(_SPEAKERS[index])
-    step = index - len(_SPEAKERS)
-    return QColor.fromHslF((0.07 + GOLDEN * step) % 1.0, (0.55, 0.8, 0.4)[step % 3], (0.52, 0.44, 0.6)[step // 3 % 3])
+    """A colour for the speaker with that number, for any number of speakers."""
+    return QColor(*colour_of(index))
 
 
 def level_color(verdict: str, widget: QWidget | None = None) -> QColor:
@@ -163,7 +156,8 @@ QComboBox:hover { background: @hover@; }
 QComboBox:disabled { color: @dim@; background: transparent; }
 QComboBox::drop-down { border: none; width: 18px; }
 QComboBox QAbstractItemView { background: @base@; border: 1px solid @line@; }
-QHeaderView::section { background: @window@; color: @dim@; border: none; border-bottom: 1px solid @line@; padding: 3px; }
+QHeaderView::section { background: @window@; color: @dim@; border: none; border-bottom: 1px solid @line@;
+  padding: 3px; }
 QTabWidget::pane { border: 1px solid @line@; border-radius: 4px; top: -1px; }
 QTabBar::tab { padding: 5px 12px; border: 1px solid transparent; color: @dim@; }
 QTabBar::tab:selected { color: @text@; border-bottom: 2px solid @accent@; }
