@@ -104,11 +104,12 @@ class WaveformView(Plot):
             high = reduce_columns(self._blocks[1], width, np.maximum)
         else:
             low, high = envelope(self._wav, width)
+        low, high = np.nan_to_num(low), np.nan_to_num(high)
         # Quiet clips are shown larger, up to tenfold; how loud they are is said in words elsewhere.
-        peak = max(float(np.nanmax(np.abs(np.stack((low, high))))), 0.1)
+        peak = max(float(-low.min()), float(high.max()), 0.1)
         rows = np.arange(height)[:, None]
-        top = np.nan_to_num((0.5 - 0.47 * high / peak) * height)
-        bottom = np.nan_to_num((0.5 - 0.47 * low / peak) * height)
+        top = (0.5 - 0.47 * high / peak) * height
+        bottom = (0.5 - 0.47 * low / peak) * height
         inside = (rows >= np.floor(top)) & (rows <= np.maximum(np.ceil(bottom) - 1, np.floor(top)))
         now = colors(self)
         pictures = [image_of(np.where(inside, np.uint32(color.rgba()), np.uint32(0)))
