@@ -13,11 +13,10 @@ from PyQt5.QtWidgets import QSizePolicy, QWidget
 
 from toolbox.theme import Colors, colors
 from toolbox.views.canvas import Plot, heat_map, narrowed, scaled, small_font, value_range
-from toolbox.views.matrix import MatrixView
 from toolbox.views.waveform import WaveformView
 
 __all__ = [
-    "AlignmentView", "EmbeddingView", "LevelMeter", "MatrixView", "MelView", "Plot", "WaveformView", "heat_map",
+    "AlignmentView", "EmbeddingView", "LevelMeter", "MelView", "Plot", "WaveformView", "heat_map",
     "small_font",
 ]
 

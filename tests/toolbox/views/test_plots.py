@@ -14,7 +14,6 @@ from toolbox.views.plots import (
     AlignmentView,
     EmbeddingView,
     LevelMeter,
-    MatrixView,
     MelView,
     WaveformView,
     heat_map,
@@ -84,7 +83,7 @@ def test_value_range_grows_only_when_it_must():
 
 
 def test_empty_plots_say_so(qtbot):
-    for view in (WaveformView(), MelView(), EmbeddingView(), AlignmentView(), MatrixView()):
+    for view in (WaveformView(), MelView(), EmbeddingView(), AlignmentView()):
         show(qtbot, view)
         empty = tones(view)
         view.empty_text = ""
@@ -235,26 +234,6 @@ def test_level_meter_holds_the_peak(qtbot, monkeypatch):
     assert meter.color(-1) != meter.color(-6) != meter.color(-30)
     meter.reset()
     assert len(tones(meter)) == 1
-
-
-def test_matrix_says_its_cells(qtbot):
-    view = show(qtbot, MatrixView(), 400, 300)
-    view.set_matrix(["Anna", "Ben"], np.array([[0.9, 0.834], [0.834, np.nan]]))
-    grid = view.grid()
-    assert view.cell_at(grid.center() + QPoint(5, -5)) == (0, 1)
-    assert view.cell_at(QPoint(0, 0)) is None
-    assert view.words_at(0, 1) == "Anna / Ben: 0.83"
-    assert view.words_at(1, 1) == "Ben, own utterances: one utterance only"
-    assert view.value_range() == pytest.approx((0.8, 1.0))
-    assert not view.grab().isNull()
-
-
-def test_matrix_of_many_and_of_wrong_shape(qtbot):
-    view = show(qtbot, MatrixView(), 150, 150)
-    view.set_matrix([f"speaker {n}" for n in range(200)], np.full((200, 200), np.nan))
-    assert not view.grab().isNull()
-    with pytest.raises(ValueError, match="2 names"):
-        view.set_matrix(["a", "b"], np.zeros((3, 3)))
 
 
 def test_plots_follow_a_new_palette(qtbot, waveform):
