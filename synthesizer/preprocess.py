@@ -71,7 +71,6 @@ def preprocess_corpus(
     encoder: Path,
     cfg: PreprocessConfig | None = None,
     *,
-    speakers: frozenset[str] | None = None,
     vary: Mapping[str, Sequence[float]] | None = None,
     processes: int = 0,
     progress: Progress | None = None,
@@ -80,13 +79,12 @@ def preprocess_corpus(
 
     Args:
         encoder: model file of the speaker encoder.
-        speakers: keep only these.
         vary: speaker -> speeds at which the clips are added again as another speaker's.
 
     Raises:
         TrainingError: no utterance has a transcript.
     """
-    clips = [SpeakerClip(u) for u in utterances if u.text and (speakers is None or u.speaker in speakers)]
+    clips = [SpeakerClip(u) for u in utterances if u.text]
     if not clips:
         raise TrainingError("None of these clips has a transcript, which the synthesizer needs.")
     clips += [SpeakerClip(c.utterance, f) for c in clips for f in (vary or {}).get(c.utterance.speaker, ())]
@@ -136,7 +134,6 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     )
     add_preprocessing_arguments(parser, "synthesizer", "corpora with transcripts")
     parser.add_argument("-e", "--encoder_model_fpath", type=Path, default=Path("models/default/encoder.pt"))
-    parser.add_argument("--speakers", type=Path, help="file with the speakers to keep, separated by white space")
     parser.add_argument("--vary", action="append", default=[], metavar="SPEAKER=F,F",
                         help="add the speaker's clips again, played F times faster, as another speaker's")  # fmt: skip
     return parser.parse_args(argv)
@@ -155,7 +152,6 @@ def main(argv: Sequence[str] | None = None) -> int:
                 out,
                 args.encoder_model_fpath,
                 apply_overrides(cfg, args.overrides),
-                speakers=_read_speakers(args.speakers),
                 vary=dict(_parse_vary(text) for text in args.vary),
                 processes=args.n_processes,
                 progress=show,
@@ -166,15 +162,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         logger.info("%d clips, %.2f h, %d speakers.", len(entries), hours, len({entry.speaker for entry in entries}))
 
     return run_command(command, args.verbose)
-
-
-def _read_speakers(path: Path | None) -> frozenset[str] | None:
-    if path is None:
-        return None
-    try:
-        return frozenset(path.read_text(encoding="utf-8").split())
-    except OSError as error:
-        raise TrainingError(f"The list of speakers {path} cannot be read: {error.strerror}.") from error
 
 
 def _parse_vary(text: str) -> tuple[str, tuple[float, ...]]:

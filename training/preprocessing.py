@@ -14,7 +14,7 @@ from typing import Protocol, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from audio.errors import AudioError, ShortAudioError, SilentAudioError
+from audio.errors import AudioError, ShortAudioError, SilentAudioError, TrainingError
 from audio.mel import SYNTHESIZER_MEL, MelConfig
 from audio.signal import normalize_volume, resample
 from training.cli import add_set_argument, add_verbose_argument
@@ -148,6 +148,8 @@ def add_preprocessing_arguments(parser: argparse.ArgumentParser, kind: str, root
     parser.add_argument("datasets_root", type=Path, nargs="+", help=roots)
     parser.add_argument("-o", "--out_dir", type=Path, help=f"default: DATASETS_ROOT/SV2TTS/{kind}")
     parser.add_argument("-d", "--datasets", help="splits to use, separated by commas; default: all that are found")
+    parser.add_argument("--speakers", type=Path, metavar="FILE",
+                        help="keep only the speakers named in this file, separated by white space")  # fmt: skip
     parser.add_argument("-n", "--n_processes", type=int, default=0, help="default: one a core")
     parser.add_argument("--skip_existing", action="store_true",
                         help="what is done is always skipped; kept for old scripts")  # fmt: skip
@@ -160,7 +162,17 @@ def add_preprocessing_arguments(parser: argparse.ArgumentParser, kind: str, root
 def chosen_utterances(args: argparse.Namespace) -> list[Utterance]:
     """What the flags ask for. Raises TrainingError when nothing is found."""
     splits = [name.strip() for name in args.datasets.split(",")] if args.datasets else None
-    return [u for root in args.datasets_root for u in find_utterances(root, args.layout, splits)]
+    found = [u for root in args.datasets_root for u in find_utterances(root, args.layout, splits)]
+    if args.speakers is None:
+        return found
+    try:
+        wanted = frozenset(args.speakers.read_text(encoding="utf-8").split())
+    except OSError as error:
+        raise TrainingError(f"The list of speakers {args.speakers} cannot be read: {error.strerror}.") from error
+    kept = [utterance for utterance in found if utterance.speaker in wanted]
+    if not kept:
+        raise TrainingError(f"None of the speakers that {args.speakers} names is in this corpus.")
+    return kept
 
 
 def out_dir(args: argparse.Namespace, kind: str) -> Path:
