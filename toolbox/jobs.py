@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ctypes
+import importlib.util
 import logging
 import os
 import re
 import secrets
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,8 +18,8 @@ from typing import Any, Protocol
 import numpy as np
 
 from audio.errors import AudioError, ToolboxError
-from toolbox.pipeline import DEFAULT_MODEL, VoiceCloner, is_griffin_lim
-from toolbox.provenance import ModelInfo
+from toolbox.pipeline import DEFAULT_MODEL, Speech, VoiceCloner, is_griffin_lim
+from toolbox.provenance import ModelInfo, voice_id
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,25 @@ class Reporter(Protocol):
     def send(self, partial: Any) -> None: ...
 
     def check(self) -> None: ...
+
+
+class Part:
+    """Reports a part of a job as a share, from ``start`` to ``end`` per cent, of the whole."""
+
+    def __init__(self, job: Reporter, start: float, end: float) -> None:
+        self._job = job
+        self._start = start
+        self._end = end
+
+    def progress(self, done: int, total: int) -> None:
+        share = self._start + (self._end - self._start) * done / max(total, 1)
+        self._job.progress(int(10 * share), 1000)
+
+    def send(self, partial: Any) -> None:
+        self._job.send(partial)
+
+    def check(self) -> None:
+        self._job.check()
 
 
 @dataclass(frozen=True)
@@ -95,6 +117,25 @@ class Models:
             self._info[selection] = described.model_info()
         return self._info[selection]
 
+    def has(self, kind: str, selection: Selection) -> bool:
+        """Whether the selected model of a kind is installed."""
+        from audio.errors import ModelError
+
+        if self._fixed is not None:
+            return True
+        try:
+            return Path(self.registry().find(selection.name(kind), kind).path).is_file()
+        except ModelError:
+            return False
+
+    def offered(self) -> tuple[tuple[str, str], ...]:
+        """(name, description) of the sets that can be downloaded and are not here."""
+        found: dict[str, list[str]] = {}
+        for entry in self.registry().list():
+            if not entry.installed:
+                found.setdefault(entry.name, []).append(f"{entry.kind} {entry.size / 1e6:.0f} MB")
+        return tuple((name, ", ".join(parts)) for name, parts in found.items())
+
     def names(self, kind: str) -> tuple[tuple[str, str], ...]:
         """(name, description) of the installed models of a kind; for vocoders also Griffin-Lim."""
         found = [
@@ -105,6 +146,82 @@ class Models:
         if kind == "vocoder":
             found.append((GRIFFIN_LIM, "No model: fast, sounds like a robot"))
         return tuple(dict(reversed(found)).items())[::-1]
+
+
+# --- getting ready
+
+
+@dataclass(frozen=True)
+class ComputeDevices:
+    """Where networks can run here."""
+
+    names: tuple[str, ...]
+    best: str
+
+
+def warm_up(job: Reporter) -> None:
+    """Import what the first clone needs."""
+    preload_torch()
+    job.check()
+    from models.device import configure_threads
+
+    configure_threads()
+    job.check()
+    import encoder.inference  # noqa: F401
+    import synthesizer.inference  # noqa: F401
+    import vocoder.inference  # noqa: F401
+
+
+def preload_torch() -> None:
+    """Load torch's libraries while other threads go on.
+
+    Python holds its lock while it imports an extension module, and reading 400 MB of libraries takes up to seconds,
+    in which a window would not answer. A foreign call gives the lock away; the import then finds them loaded.
+    """
+    if "torch" in sys.modules or not sys.platform.startswith("linux"):
+        return
+    found = importlib.util.find_spec("torch")
+    if found is None or found.origin is None:
+        return
+    dlopen = ctypes.CDLL(None).dlopen
+    dlopen.restype = ctypes.c_void_p
+    dlopen.argtypes = (ctypes.c_char_p, ctypes.c_int)
+    for name in ("libc10.so", "libtorch_cpu.so", "libtorch.so"):
+        library = Path(found.origin).parent / "lib" / name
+        if library.is_file():
+            dlopen(str(library).encode(), os.RTLD_NOW | os.RTLD_GLOBAL)
+
+
+def compute_devices() -> ComputeDevices:
+    """The devices that torch can use."""
+    import torch
+
+    names = ["cpu"]
+    if torch.cuda.is_available():
+        names += [f"cuda:{index}" for index in range(torch.cuda.device_count())]
+    if torch.backends.mps.is_available():
+        names.append("mps")
+    return ComputeDevices(tuple(names), names[1] if names[1:2] and names[1].startswith("cuda") else "cpu")
+
+
+def load_selected(
+    job: Reporter, models: Models, selection: Selection, kinds: Sequence[str] = ("encoder", "synthesizer", "vocoder")
+) -> str:
+    """Load models; returns a sentence when some are not there, "" otherwise. A broken one raises ModelError."""
+    missing = []
+    for number, kind in enumerate(kinds):
+        job.progress(number, len(kinds))
+        if needs_model(kind, selection.name(kind)) and not models.has(kind, selection):
+            missing.append(kind)
+        else:
+            getattr(models.cloner(kind, selection), kind)
+    job.progress(len(kinds), len(kinds))
+    if not missing:
+        return ""
+    return (
+        f"There is no {' and no '.join(missing)} on this machine: choose Tools > Download models, "
+        "or run: python -m toolbox models fetch default"
+    )
 
 
 # --- clips
@@ -375,6 +492,36 @@ def embed_sound(models: Models, selection: Selection, wav: np.ndarray, sample_ra
     except AudioError as error:
         log.info("the result has no voice to compare: %s", error)
         return None
+
+
+def reference_id(reference: Sequence[Any]) -> str:
+    """Start of the SHA-256 of the clips that a voice was taken from."""
+    try:
+        return voice_id(list(reference))
+    except OSError:  # The file has gone since it was loaded.
+        return ""
+
+
+def export(result: Any, path: Path) -> Path:
+    """Write a ``toolbox.state.Result`` to a file with its mark; a name without a suffix becomes a wav.
+
+    Raises AudioError: unknown suffix, disk full, no such folder.
+    """
+    take = result.take
+    speech = Speech(
+        wav=result.wav,
+        sample_rate=result.sample_rate,
+        mel=take.mel,
+        alignments=list(take.alignments),
+        embed=take.voice.embed,
+        segments=list(take.segments),
+        text=take.text,
+        seed=take.seed,
+        models=result.models,
+        voice=result.voice_id,
+        trim_silences=result.trim_silences,
+    )
+    return speech.save(path if path.suffix else path.with_suffix(".wav"))
 
 
 def needs_model(kind: str, name: str) -> bool:
