@@ -16,7 +16,15 @@ import numpy as np
 
 from audio.errors import UnsupportedAudioError
 from audio.signal import check_sample_rate
-from toolbox.audio_devices import POLL_SECONDS, AudioDeviceError, LossWatch, OpenStream, PortAudio, port_audio
+from toolbox.audio_devices import (
+    LOCK_SECONDS,
+    POLL_SECONDS,
+    AudioDeviceError,
+    LossWatch,
+    OpenStream,
+    PortAudio,
+    port_audio,
+)
 
 log = logging.getLogger(__name__)
 
@@ -201,7 +209,7 @@ class _Playback:
     def _work(self) -> None:
         try:
             if self._previous is not None:
-                self._previous.thread.join()
+                self._previous.thread.join(LOCK_SECONDS)  # One that hangs keeps `open` from working, which says so.
                 self._previous = None
             if not self._stopping:
                 opened = self._audio.open("output", self._device, self._sample_rate, self._callback, self._prepare)

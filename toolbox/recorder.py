@@ -173,7 +173,7 @@ class _Take:
 
     def _callback(self, samples: np.ndarray, frames: int, timing: Any, status: Any) -> None:
         """Runs in PortAudio's thread: copies samples (frames, channels) and returns."""
-        count = min(frames, len(self._buffer) - self._frames)
+        count = max(0, min(frames, len(self._buffer) - self._frames))
         self._buffer[self._frames : self._frames + count] = samples[:count]
         self._frames += count
         self._blocks += 1
