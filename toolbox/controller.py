@@ -14,11 +14,12 @@ from PyQt5.QtCore import QObject, pyqtSignal
 
 from audio.errors import ToolboxError
 from toolbox import jobs
+from toolbox.browsing import Browsing
 from toolbox.comparison import Comparison
 from toolbox.estimate import Estimate
 from toolbox.jobs import Models, Selection
 from toolbox.settings import Settings
-from toolbox.sound_desk import SoundDesk
+from toolbox.sound_desk import Audio, SoundDesk
 from toolbox.speech_desk import SpeechDesk
 from toolbox.state import KINDS, Activity, Clip, Result, ToolboxState
 from toolbox.tasks import Job, Task, TaskRunner
@@ -47,17 +48,16 @@ class Controller(QObject):
         data_dir: Path,
         *,
         device: str | None = None,
-        audio: Any = None,
+        audio: Audio | None = None,
+        seed: int | None = None,
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
         self.state = state
         self.settings = settings
         self.models = models
-        self.selection = Selection(
-            *(settings.text(f"model/{kind}", "default") for kind in KINDS),
-            device or settings.text("device") or None,
-        )
+        chosen = {kind: settings.text(f"model/{kind}", "default") for kind in KINDS}
+        self.selection = Selection(device=device or settings.text("device") or None, **chosen)
         self._runner = TaskRunner("models", parent=self)
         self._pool = TaskRunner("files", 2, parent=self)
         self._estimate = Estimate()
@@ -69,6 +69,7 @@ class Controller(QObject):
             state, self._pool, self._model_job, models, lambda: self.selection, data_dir / "voices", self._failed, self
         )
         self.speech = SpeechDesk(state, self.sound, self._model_job, models, lambda: self.selection, self._enter, self)
+        self.corpus = Browsing(state, settings, self._load_utterance, seed, self)
         self.sound.recorded.connect(self._recorded)
 
     # --- tasks
@@ -90,7 +91,8 @@ class Controller(QObject):
     def shutdown(self) -> bool:
         """Stop everything; False when a thread did not end in time."""
         return all([
-            self.sound.shutdown(), self._runner.shutdown(5.0), self._pool.shutdown(5.0), self.comparison.shutdown()
+            self.sound.shutdown(), self.corpus.shutdown(), self._runner.shutdown(5.0), self._pool.shutdown(5.0),
+            self.comparison.shutdown(),
         ])
 
     def submit(self, title: str, function: Callable[[Job], Any]) -> Task:
@@ -248,6 +250,9 @@ class Controller(QObject):
         task.finished.connect(report)
         self.state.set_status(title + "…")
 
+    def _load_utterance(self, path: Path, speaker: str) -> None:
+        self.load_files([path], speaker, "corpus")
+
     def _loaded(self, loaded: jobs.LoadedClip, source: str) -> None:
         if loaded.truncated:
             minutes = jobs.MAX_SECONDS / 60
@@ -330,7 +335,10 @@ class Controller(QObject):
         task = self._model_job(
             "Comparing", lambda job: jobs.embed_sound(self.models, selection, result.wav, result.sample_rate)
         )
-        task.succeeded.connect(lambda embed: self.state.update_result(result.id, embed=embed))
+        task.succeeded.connect(lambda embed: self._show_embed(result.id, embed))
+
+    def _show_embed(self, result_id: int, embed: np.ndarray | None) -> None:
+        self.state.update_result(result_id, embed=embed)
 
     def trim_clip(self, clip_id: int, start: float, end: float) -> None:
         """Keep only a stretch of a clip, in seconds."""
