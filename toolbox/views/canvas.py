@@ -1,11 +1,11 @@
-"""What every plot shares: heat maps, envelopes, and a framed area with a picture that is rendered once a size."""
+"""What plots share: heat maps, envelopes, and a framed area whose picture is rendered once a size; or words in it."""
 
 from __future__ import annotations
 
 import numpy as np
 from PyQt5.QtCore import QEvent, QRect, QRectF, QSize, Qt
-from PyQt5.QtGui import QFont, QImage, QPainter, QPaintEvent
-from PyQt5.QtWidgets import QSizePolicy, QWidget
+from PyQt5.QtGui import QColor, QFont, QImage, QPainter, QPaintEvent
+from PyQt5.QtWidgets import QAbstractItemView, QSizePolicy, QWidget
 
 from toolbox.theme import HEAT, Colors, colors
 
@@ -148,3 +148,23 @@ class Plot(QWidget):
         for x in xs:
             if x is not None:
                 self.update(QRect(int(x) - 3, 0, 7, self.height()))
+
+
+def draw_empty_text(view: QAbstractItemView, text: str) -> None:
+    """Write words in the middle of a list's or tree's viewport; to be called in its paintEvent."""
+    viewport = view.viewport()
+    if viewport is None or not text:
+        return
+    painter = QPainter(viewport)
+    painter.setPen(colors(view).dim)
+    flags = int(Qt.AlignmentFlag.AlignCenter) | int(Qt.TextFlag.TextWordWrap)
+    painter.drawText(viewport.rect().adjusted(10, 4, -10, -4), flags, text)
+    painter.end()
+
+
+def tint(widget: QWidget, color: QColor) -> None:
+    """Write a widget's words in a colour."""
+    palette = widget.palette()
+    if palette.color(widget.foregroundRole()) != color:
+        palette.setColor(widget.foregroundRole(), color)
+        widget.setPalette(palette)
