@@ -222,7 +222,7 @@ class PortAudio:
         if found is not None:
             return found
         if name is None or not _enumerate(library, kind):
-            raise AudioDeviceError(f"No {WORDS[kind]} was found: no sound {kind}. Connect one and refresh the devices.")
+            raise AudioDeviceError(f"No {WORDS[kind]} was found. Connect one and refresh the devices.")
         raise AudioDeviceError(f"The {WORDS[kind]} '{name}' is not connected. Connect it, or choose another one.")
 
 
