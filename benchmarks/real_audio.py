@@ -150,7 +150,7 @@ def check_player(wav: np.ndarray, pieces: int) -> bool:
     """The player plays the wav, in pieces that come as if they were being made; the recorder hears it."""
     recorder = started_recorder()
     player = Player()
-    before = recorder.seconds
+    before = recorder.seconds  # Known to one block of the device only, some 40 to 150 ms.
     player.start(SAMPLE_RATE)
     for chunk in np.array_split(wav, pieces):
         player.append(chunk)
@@ -160,7 +160,7 @@ def check_player(wav: np.ndarray, pieces: int) -> bool:
     recording = record_while(player, recorder)
     found = match(wav, recording.wav, SAMPLE_RATE)
     print(f"  position at the end {player.position:.3f} of {len(wav) / SAMPLE_RATE:.3f} s, "
-          f"{player.underruns} underruns, sound {1000 * (found.delay - before):.0f} ms after start, error {player.error}")
+          f"{player.underruns} underruns, sound about {found.delay - before:.2f} s after start, error {player.error}")
     return report(f"Player ({pieces} pieces) -> Recorder", found) and player.error is None
 
 
