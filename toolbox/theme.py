@@ -12,6 +12,7 @@ from toolbox.projection import colour_of
 
 DARK, LIGHT, SYSTEM = "dark", "light", "system"
 THEMES = (SYSTEM, DARK, LIGHT)
+_SYSTEM_DARK = "system_dark"
 
 
 @dataclass(frozen=True)
@@ -111,10 +112,12 @@ def palette_of(theme: Colors) -> QPalette:
 
 
 def apply_theme(app: QApplication, name: str = SYSTEM) -> None:
-    """Give the application the dark or the light palette; "system" follows the desktop's own."""
+    """Give the application the dark or the light palette; "system" follows what the desktop gave at the start."""
+    # The first call finds the desktop's palette; after it, the palette is ours.
+    if app.property(_SYSTEM_DARK) is None:
+        app.setProperty(_SYSTEM_DARK, is_dark(app.palette()))
     if name == SYSTEM:
-        style = app.style()
-        name = DARK if style is not None and is_dark(style.standardPalette()) else LIGHT
+        name = DARK if app.property(_SYSTEM_DARK) else LIGHT
     theme = _DARK if name == DARK else _LIGHT
     app.setPalette(palette_of(theme))
     app.setStyleSheet(style_sheet(theme))
