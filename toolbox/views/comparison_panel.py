@@ -119,7 +119,7 @@ class Legend(QWidget):
         recorded, cloned = self._counts
         for mark, word in (("dot", f"{recorded} recorded"), ("cross", f"{cloned} cloned"), ("ring", "selected")):
             width = painter.fontMetrics().horizontalAdvance(word) + 2
-            if x + 12 + width > self.width():
+            if x + 13 + width > self.width():
                 break
             painter.setPen(Qt.PenStyle.NoPen if mark == "dot" else QPen(now.dim, 1.6 if mark == "cross" else 1.2))
             painter.setBrush(now.dim if mark == "dot" else QColor(0, 0, 0, 0))
@@ -129,8 +129,8 @@ class Legend(QWidget):
             else:
                 painter.drawEllipse(QRectF(x, middle - 4, 8, 8))
             painter.setPen(now.dim)
-            painter.drawText(QRectF(x + 12, 0, width, height), int(Qt.AlignmentFlag.AlignVCenter), word)
-            x += 12 + width + 10
+            painter.drawText(QRectF(x + 13, 0, width, height), int(Qt.AlignmentFlag.AlignVCenter), word)
+            x += 13 + width + 9
 
     def _font(self) -> QFont:
         font = QFont(self.font())
