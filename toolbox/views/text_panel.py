@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 import secrets
+from collections.abc import Callable
 
-from PyQt5.QtCore import QMimeData, QSignalBlocker, QSize, Qt, QTimer, pyqtSignal
+from PyQt5.QtCore import QEvent, QMimeData, QSignalBlocker, QSize, Qt, QTimer, pyqtBoundSignal, pyqtSignal
 from PyQt5.QtGui import QHideEvent, QKeyEvent, QTextCursor
 from PyQt5.QtWidgets import (
     QCheckBox,
@@ -17,12 +18,12 @@ from PyQt5.QtWidgets import (
     QPushButton,
     QSizePolicy,
     QSpinBox,
-    QToolButton,
     QVBoxLayout,
     QWidget,
 )
 
 from toolbox.state import KINDS, DeviceChoice, ModelChoice, Take, ToolboxState, VoiceChoice
+from toolbox.views.icons import icon, icon_button
 from toolbox.views.pieces import BUSY, ElidedComboBox, ElidedLabel, FailedSegments, counted, enable, fill
 from toolbox.views.plots import AlignmentView, MelView
 
@@ -182,7 +183,7 @@ class TextPanel(QWidget):
             row.addWidget(button, 2 if button is self.clone_button else 1)
         return row
 
-    def _button(self, name: str, text: str, clicked: object) -> QPushButton:
+    def _button(self, name: str, text: str, clicked: Callable[..., None]) -> QPushButton:
         button = QPushButton(text, self)
         button.setObjectName(name)
         button.clicked.connect(clicked)
@@ -198,10 +199,7 @@ class TextPanel(QWidget):
         self.seed_spin.setKeyboardTracking(False)
         self.seed_spin.setMinimumWidth(62)
         self.seed_spin.valueChanged.connect(lambda value: self.option_changed.emit("seed", int(value)))
-        self.seed_new = QToolButton(self)
-        self.seed_new.setObjectName("seed_new")
-        self.seed_new.setText("⚄")
-        self.seed_new.setAccessibleName("New seed")
+        self.seed_new = icon_button("dice", "New seed", "seed_new", self)
         self.seed_new.setMinimumHeight(20)
         self.seed_new.setMaximumWidth(26)
         self.seed_new.setSizePolicy(QSizePolicy.Policy.Preferred, QSizePolicy.Policy.Ignored)
@@ -357,18 +355,23 @@ class TextPanel(QWidget):
         self._update_enabled()
         self._timer.start()
 
-    def _request(self, button: QPushButton, intent: object) -> None:
+    def _request(self, button: QPushButton, intent: pyqtBoundSignal) -> None:
         if not button.isEnabled():
             return
         self.seed_spin.interpretText()
         self.flush()
-        intent.emit()  # type: ignore[attr-defined]
+        intent.emit()
 
     def keyPressEvent(self, event: QKeyEvent | None) -> None:
         if event is not None and _is_clone_key(event):
             self.request_clone()
             return
         super().keyPressEvent(event)
+
+    def changeEvent(self, event: QEvent | None) -> None:
+        super().changeEvent(event)
+        if event is not None and event.type() == QEvent.Type.PaletteChange:
+            self.seed_new.setIcon(icon("dice", self))
 
     def hideEvent(self, event: QHideEvent | None) -> None:
         self.flush()
