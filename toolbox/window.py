@@ -223,7 +223,7 @@ class _Reports:
 
         self._program = program
         self._bridge = Bridge()
-        self._bridge.record.connect(program.state.add_log)
+        self._bridge.record.connect(self._log)
         self._bridge.broken.connect(program.controller.error_raised)
         self._handler = _Handler(self._bridge.record.emit)
         self._root = logging.getLogger()
@@ -241,7 +241,9 @@ class _Reports:
         self._old_signals = {
             number: signal.signal(number, lambda *_: None) for number in (signal.SIGINT, signal.SIGTERM)
         }
-        self._notifier = QSocketNotifier(self._reader.fileno(), QSocketNotifier.Type.Read, self._bridge)
+        self._notifier = QSocketNotifier(
+            self._reader.fileno(), QSocketNotifier.Type.Read, self._bridge  # type: ignore[arg-type]  # Stubs: voidptr.
+        )
         self._notifier.activated.connect(self._signalled)
 
     def uninstall(self) -> None:
@@ -255,6 +257,9 @@ class _Reports:
         self._root.removeHandler(self._handler)
         for name, level in self._levels.items():
             logging.getLogger(name).setLevel(level)
+
+    def _log(self, level: str, text: str, details: str) -> None:
+        self._program.state.add_log(level, text, details)
 
     def _signalled(self) -> None:
         self._reader.recv(64)

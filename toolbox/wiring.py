@@ -104,7 +104,7 @@ class Wiring(QObject):
         window.fetch_requested.connect(self._offer_models)
         window.doctor_requested.connect(self._run_doctor)
         window.close_requested.connect(self._close)
-        control.error_raised.connect(lambda text, details: dialogs.show_error(window, text, details))
+        control.error_raised.connect(window.show_error)
         control.results_exported.connect(self._exported)
 
     # --- small steps
@@ -131,7 +131,7 @@ class Wiring(QObject):
         """Look in a worker for what can be downloaded, then ask."""
         task = self._controller.submit("Looking for models", lambda job: self._controller.models.offered())
         task.succeeded.connect(self._ask_models)
-        task.failed.connect(lambda error, details: dialogs.show_error(self._window, str(error), details))
+        task.failed.connect(lambda error, details: self._window.show_error(str(error), details))
 
     def _ask_models(self, offered: tuple[tuple[str, str], ...]) -> None:
         from PyQt5.QtWidgets import QInputDialog
@@ -156,7 +156,7 @@ class Wiring(QObject):
         task: Task = self._controller.submit("Doctor", work)
         task.partial.connect(dialog.add_line)
         task.finished.connect(lambda: dialog.set_running(False))
-        task.failed.connect(lambda error, details: dialogs.show_error(self._window, str(error), details))
+        task.failed.connect(lambda error, details: self._window.show_error(str(error), details))
         dialog.closed.connect(task.cancel)
         dialog.set_running(True)
         dialog.open()

@@ -239,7 +239,7 @@ class MainWindow(QMainWindow):
         action.setObjectName(f"action_{entry.name}")
         if entry.keys:
             action.setShortcut(QKeySequence(entry.keys))
-        slot: Callable[[], object] = (
+        slot: Callable[[], None] = (
             getattr(self, entry.signal).emit if entry.signal else getattr(self, f"_do_{entry.name}")
         )
         action.triggered.connect(lambda: slot())
@@ -296,7 +296,7 @@ class MainWindow(QMainWindow):
         results.export_requested.connect(self._export_result)
         self.comparison_panel.save_picture_requested.connect(self._save_picture)
         self.activity_bar.cancel_requested.connect(self.cancel_requested)
-        self.log_panel.details_requested.connect(lambda line: dialogs.show_error(self, line.text, line.details))
+        self.log_panel.details_requested.connect(lambda line: self.show_error(line.text, line.details))
         self._enable()
 
     def _enable(self) -> None:
@@ -476,6 +476,10 @@ class MainWindow(QMainWindow):
             event.acceptProposedAction()
             if paths:
                 self.files_chosen.emit(paths)
+
+    def show_error(self, text: str, details: str = "") -> None:
+        """A sentence in a dialog that waits for nobody, with details on demand."""
+        dialogs.show_error(self, text, details)
 
     def ask_unsaved(self, names: Sequence[str]) -> str:
         """What to do with results that were not exported: "save", "discard" or "cancel"."""
