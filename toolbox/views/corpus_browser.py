@@ -103,7 +103,7 @@ class NamesList(QListView):
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
 
     def minimumSizeHint(self) -> QSize:
-        return QSize(60, 54)
+        return QSize(60, 44)
 
     def sizeHint(self) -> QSize:
         return QSize(140, 120)
@@ -286,7 +286,7 @@ class CorpusBrowser(QWidget):
         self.auto_next.setObjectName("auto_next")
         self.auto_next.setToolTip("Move on to the next utterance once one has been loaded")
         self.auto_next.clicked.connect(lambda on: self.auto_next_toggled.emit(on))
-        self.load = QPushButton("L&oad utterance", self)
+        self.load = QPushButton("L&oad", self)
         self.load.setObjectName("load_utterance")
         self.load.clicked.connect(lambda: self._load(self.utterances.current()))
 

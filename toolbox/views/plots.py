@@ -21,6 +21,7 @@ __all__ = [
 ]
 
 MEL_RANGE = (-4.0, 4.0)
+ROOM_FOR_WORDS = 80
 
 
 class MelView(Plot):
@@ -95,15 +96,17 @@ class EmbeddingView(Plot):
         return scaled(image, width, height, smooth=False)
 
     def _draw(self, painter: QPainter, area: QRect, now: Colors) -> None:
-        words = painter.fontMetrics().height()
+        # A low view leaves the range to the tooltip: the map would be too small to be seen.
+        words = painter.fontMetrics().height() if area.height() >= ROOM_FOR_WORDS else 0
         side = max(8, min(area.width() - 4, area.height() - words - 4))
         left = area.left() + (area.width() - side) // 2
         top = area.top() + max(2, (area.height() - words - side) // 2)
         square = QRect(left, top, side, side)
         painter.drawImage(QRectF(square), self._rendered(square))
-        painter.setPen(now.dim)
-        box = QRect(area.left(), square.bottom() + 1, area.width(), words)
-        painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), self._words())
+        if words:
+            painter.setPen(now.dim)
+            box = QRect(area.left(), square.bottom() + 1, area.width(), words)
+            painter.drawText(box, int(Qt.AlignmentFlag.AlignCenter), self._words())
 
 
 class AlignmentView(Plot):

@@ -137,13 +137,10 @@ class WaveformView(Plot):
             painter.setPen(QPen(now.playhead, 2))
             x = self._x(self._position)
             painter.drawLine(QPointF(x, area.top()), QPointF(x, area.bottom()))
-        self._draw_label(painter, area, now)
-
-    def _draw_label(self, painter: QPainter, area: QRect, now: Colors) -> None:
-        words = f"{self.duration:.2f} s"
         if self._selection is not None:
-            start, end = self._selection
-            words = f"{start:.2f} to {end:.2f} s ({end - start:.2f} s of {words})"
+            self._draw_label(painter, area, now, "{:.2f} to {:.2f} s".format(*self._selection))
+
+    def _draw_label(self, painter: QPainter, area: QRect, now: Colors, words: str) -> None:
         flags = Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignBottom
         box = painter.boundingRect(QRectF(area.adjusted(4, 1, -4, -1)), int(flags), words)
         back = QColor(now.base)
