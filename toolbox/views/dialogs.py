@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from PyQt5.QtCore import QSize, Qt, pyqtSignal
-from PyQt5.QtGui import QColor, QFontDatabase, QKeySequence, QTextCharFormat, QTextCursor
+from PyQt5.QtGui import QColor, QFont, QFontDatabase, QFontInfo, QKeySequence, QTextCharFormat, QTextCursor
 from PyQt5.QtWidgets import (
     QAbstractButton,
     QApplication,
@@ -59,7 +59,7 @@ class ErrorDialog(QDialog):
         self._details.setObjectName("error_details")
         self._details.setAccessibleName("Details")
         self._details.setReadOnly(True)
-        self._details.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._details.setFont(_fixed_font())
         self._details.setMinimumHeight(140)
         self._details.hide()
         self._more = QPushButton("&Details")
@@ -93,7 +93,8 @@ class ErrorDialog(QDialog):
         layout.addLayout(top)
         layout.addWidget(self._details, 1)
         layout.addLayout(buttons)
-        self.setMinimumWidth(420)
+        self.setMinimumWidth(440)
+        close.setFocus()
 
     def add(self, text: str, details: str = "", advice: str = "") -> None:
         """Say one more thing; what is said already is not said again."""
@@ -109,6 +110,7 @@ class ErrorDialog(QDialog):
         self._advice.setVisible(bool(advices))
         self._more.setEnabled(any(details for _, details, _ in self._errors) or bool(more) or shown != said)
         self._details.setPlainText(self.report())
+        self._fit()
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -121,10 +123,15 @@ class ErrorDialog(QDialog):
 
     def _show_details(self, shown: bool) -> None:
         self._details.setVisible(shown)
+        self._fit()
+
+    def _fit(self) -> None:
+        """As high as the words need at this width."""
         layout = self.layout()
         if layout is not None:
             layout.activate()
-        self.resize(max(self.width(), 560 if shown else 0), self.sizeHint().height())
+            width = max(self.width() if self.isVisible() else 0, 560 if self._details.isVisible() else 440)
+            self.resize(width, layout.totalHeightForWidth(width))
 
 
 def show_error(parent: QWidget | None, text: str, details: str = "", advice: str = "") -> ErrorDialog | None:
@@ -283,6 +290,7 @@ class AboutDialog(QDialog):
         layout.addStretch(1)
         layout.addWidget(_close_button(self))
         self.setMinimumWidth(460)
+        self.resize(500, layout.totalHeightForWidth(500))
 
 
 _ABOUT = (
@@ -312,7 +320,7 @@ class DoctorDialog(QDialog):
         self._lines.setObjectName("doctor_lines")
         self._lines.setAccessibleName("Findings")
         self._lines.setReadOnly(True)
-        self._lines.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
+        self._lines.setFont(_fixed_font())
         self._bar = QProgressBar()
         self._bar.setRange(0, 0)
         self._bar.setTextVisible(False)
@@ -456,6 +464,15 @@ def _sign(widget: QWidget, which: QStyle.StandardPixmap):  # type: ignore[no-unt
     style = widget.style() or QApplication.style()
     size = 32
     return style.standardIcon(which).pixmap(size, size)  # type: ignore[union-attr]
+
+
+def _fixed_font() -> QFont:
+    font = QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont)
+    if not QFontInfo(font).fixedPitch():
+        font = QFont("monospace")
+        font.setStyleHint(QFont.StyleHint.Monospace)
+    font.setPointSizeF(QApplication.font().pointSizeF() - 1)
+    return font
 
 
 def _ink(color: QColor) -> QTextCharFormat:
