@@ -70,9 +70,9 @@ class ClipBox(QWidget):
     def _make_buttons(self) -> None:
         self.trim = QPushButton("&Trim", self)
         self.trim.setObjectName("trim_clip")
-        self.rename = QPushButton("R&ename…", self)
+        self.rename = QPushButton("Rena&me…", self)
         self.rename.setObjectName("rename_clip")
-        self.remove = QPushButton("Remo&ve", self)
+        self.remove = QPushButton("Remove", self)
         self.remove.setObjectName("remove_clip")
         self.play.clicked.connect(self._play)
         self.stop.clicked.connect(lambda: self.stop_requested.emit())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from PyQt5.QtCore import QEvent, QSize, Qt, pyqtSignal
-from PyQt5.QtGui import QIcon, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap
+from PyQt5.QtGui import QFontMetrics, QIcon, QKeyEvent, QMouseEvent, QPainter, QPaintEvent, QPixmap
 from PyQt5.QtWidgets import QAbstractItemView, QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
 from toolbox.state import Clip, ToolboxState
@@ -223,8 +223,7 @@ class ClipTree(QTreeWidget):
     def _fit_column(self) -> None:
         font = self.font()
         font.setBold(True)
-        metrics = self.fontMetrics()
-        self.setColumnWidth(1, int(metrics.horizontalAdvance("voice · 00.0 s") * 1.12) + 14)
+        self.setColumnWidth(1, QFontMetrics(font).horizontalAdvance("voice · 00.0 s") + 8)
 
     def mousePressEvent(self, event: QMouseEvent | None) -> None:
         self._just_sent = None

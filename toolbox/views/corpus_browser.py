@@ -286,7 +286,7 @@ class CorpusBrowser(QWidget):
         self.auto_next.setObjectName("auto_next")
         self.auto_next.setToolTip("Move on to the next utterance once one has been loaded")
         self.auto_next.clicked.connect(lambda on: self.auto_next_toggled.emit(on))
-        self.load = QPushButton("L&oad", self)
+        self.load = QPushButton("Loa&d", self)
         self.load.setObjectName("load_utterance")
         self.load.clicked.connect(lambda: self._load(self.utterances.current()))
 

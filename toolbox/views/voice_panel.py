@@ -63,7 +63,7 @@ class VoicePanel(QWidget):
         self._refresh()
 
     def _make_source(self) -> None:
-        self.record = QPushButton("&Record", self)
+        self.record = QPushButton("Rec&ord", self)
         self.record.setObjectName("record_button")
         self.record.setCheckable(True)
         self.record.setIcon(icon("record", self))
@@ -98,8 +98,8 @@ class VoicePanel(QWidget):
         self.tabs = QTabWidget(self)
         self.tabs.setObjectName("voice_tabs")
         self.tabs.addTab(self.clips, "&Clips")
-        self.tabs.addTab(self.corpus, "Corp&us")
-        self.tabs.addTab(self.voices, "Voice&s")
+        self.tabs.addTab(self.corpus, "Cor&pus")
+        self.tabs.addTab(self.voices, "&Voices")
         split = QSplitter(Qt.Orientation.Vertical, self)
         split.setObjectName("voice_splitter")
         split.setChildrenCollapsible(False)
@@ -156,9 +156,9 @@ class VoicePanel(QWidget):
         else:
             self.meter.set_level(recording.level_dbfs, recording.peak_dbfs)
             self.timer.setText(f"{recording.seconds:.1f} s of {MAX_SECONDS:.0f} s")
-        words = "&Record" if recording is None else "Stop"
+        words = "Rec&ord" if recording is None else "Stop"
         if self.record.text() != words or self.record.isChecked() != (recording is not None):
-            self.record.setText("&Record" if recording is None else "Stop")
+            self.record.setText("Rec&ord" if recording is None else "Stop")
             self.record.setIcon(icon("record" if recording is None else "stop", self))
             self.record.setChecked(recording is not None)
             self._enable_record()
