@@ -269,6 +269,7 @@ class AboutDialog(QDialog):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setObjectName("about_dialog")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle(f"About {PROGRAM}")
         title = QLabel(PROGRAM)
         title.setProperty("heading", True)
@@ -388,6 +389,7 @@ class ShortcutsDialog(QDialog):
     def __init__(self, parent: QWidget | None, rows: Sequence[tuple[str, str]]) -> None:
         super().__init__(parent)
         self.setObjectName("shortcuts_dialog")
+        self.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
         self.setWindowTitle("Shortcuts")
         inner = QWidget()
         grid = QGridLayout(inner)
