@@ -140,7 +140,7 @@ class ClipTree(QTreeWidget):
         count = counted(item.childCount(), "clip")
         item.setIcon(0, self._dot(index))
         item.setToolTip(0, f"{speaker}: the mean of {count}" + (" is the voice" if speaks else ""))
-        self._write(item, speaker, count, speaks)
+        self._write(item, speaker, "voice" if speaks else count, speaks)
 
     def _dress_clip(self, clip: Clip) -> None:
         item = self._clips.get(clip.id)
@@ -154,12 +154,12 @@ class ClipTree(QTreeWidget):
         advice = clip.problem or (clip.coaching.advice if clip.coaching is not None else "")
         item.setToolTip(0, "\n".join(filter(None, (clip.name, advice))))
         item.setToolTip(1, advice or "The embedding is being computed")
-        self._write(item, clip.name, words, speaks)
+        self._write(item, clip.name, f"voice · {words}" if speaks else words, speaks)
 
     def _write(self, item: QTreeWidgetItem, name: str, words: str, speaks: bool) -> None:
         font = self.font()
         font.setBold(speaks)
-        for column, text in enumerate((name, f"voice · {words}" if speaks else words)):
+        for column, text in enumerate((name, words)):
             item.setText(column, text)
             item.setFont(column, font)
 

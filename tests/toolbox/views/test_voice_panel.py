@@ -140,7 +140,8 @@ def test_the_voice_is_marked(panel, state):
     assert row_of(panel, 1).font(0).bold() and row_of(panel, 1).text(1) == "voice · 2.0 s"
     state.set_voice(VoiceChoice("speaker", "Anna", None, (1, 3)))
     speaker = row_of(panel, 1).parent()
-    assert speaker.font(0).bold() and speaker.text(1) == "voice · 2 clips"
+    assert speaker.font(0).bold() and speaker.text(1) == "voice"
+    assert "mean of 2 clips is the voice" in speaker.toolTip(0)
     assert not row_of(panel, 1).font(0).bold()
     state.set_voice(VoiceChoice("saved", "Anna", None))
     assert not speaker.font(0).bold() and speaker.text(1) == "2 clips"
