@@ -378,7 +378,7 @@ class DoctorDialog(QDialog):
         """Say whether there is more to come."""
         self._bar.setVisible(running)
         if running:
-            self._head.setText("Checking… a trial clone takes up to a minute.")
+            self._head.setText("Checking…")
         elif self.text():
             self._head.setText("The checks are done.")
 
