@@ -95,7 +95,11 @@ class VoiceDesk(QObject):
             return self._models.cloner("encoder", selection).random_voice(seed)
 
         task = self._submit("Drawing a voice", draw)
-        task.succeeded.connect(lambda embed: self._choose("random", f"Random {seed % 10000:04d}", embed))
+        task.succeeded.connect(lambda embed: self.choose_embed(f"Random {seed % 10000:04d}", embed))
+
+    def choose_embed(self, name: str, embed: np.ndarray) -> None:
+        """Speak in the voice of an embedding (256,) that belongs to no clip."""
+        self._choose("random", name, embed)
 
     def refresh(self) -> None:
         """Work out the voice anew after clips or voices came, went or changed."""

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DATA_VARIABLE = "VOICE_TOOLBOX_DATA"
 OWN_PACKAGES = ("audio", "encoder", "models", "synthesizer", "toolbox", "vocoder")
 
 
@@ -96,21 +95,6 @@ def _x11_problem(display: str) -> str:
     return next((finding.message.rstrip(".") for finding in check_libraries() if finding.status == NOTE), "")
 
 
-def data_dir() -> Path:
-    """Where this program keeps voices and sessions: $VOICE_TOOLBOX_DATA, else the system's place for such data."""
-    from models.environment import MODELS_VARIABLE, user_models_dir
-
-    chosen = os.environ.get(DATA_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
-    held = os.environ.pop(MODELS_VARIABLE, None)
-    try:
-        return user_models_dir().parent
-    finally:
-        if held is not None:
-            os.environ[MODELS_VARIABLE] = held
-
-
 def make_application() -> QApplication:
     """The application with its style, ready for high resolutions."""
     from PyQt5.QtCore import QCoreApplication, Qt
@@ -148,11 +132,14 @@ class Program:
         from toolbox import theme
         from toolbox.controller import Controller
         from toolbox.jobs import Models
+        from toolbox.recovery import Recovery
+        from toolbox.session import user_data_dir
         from toolbox.settings import Settings
         from toolbox.state import ToolboxState
         from toolbox.views.main_window import MainWindow
         from toolbox.wiring import Wiring
 
+        self.keep_session = False
         self.app = make_application()
         self.settings = Settings()
         theme.apply_theme(self.app, self.settings.text("theme", theme.SYSTEM))
@@ -162,12 +149,14 @@ class Program:
         if seed is not None:
             self.state.set_option("seed", seed)
             self.state.set_option("use_seed", True)
+        folder = data or user_data_dir()
         self.controller: Controller = Controller(
-            self.state, self.settings, models or Models(tuple(models_dir)), data or data_dir(),
+            self.state, self.settings, models or Models(tuple(models_dir)), folder,
             device="cpu" if cpu else None, audio=audio, seed=seed,
         )
         self.window: MainWindow = MainWindow(self.state, self.settings)
-        self.wiring = Wiring(self.window, self.controller)
+        self.recovery = Recovery(self.state, self.controller, folder / "sessions")
+        self.wiring = Wiring(self.window, self.controller, self.recovery)
         self._root = datasets_root or self.settings.text("corpus")
         # Counted from the first turn of the event loop, so that the window is painted first.
         self._starter = QTimer(self.window)
@@ -180,6 +169,7 @@ class Program:
         self._starter.start(50)
 
     def _start(self) -> None:
+        self.recovery.start()
         self.controller.start()
         if self._root and Path(self._root).is_dir():
             self.controller.corpus.open(self._root)
@@ -190,25 +180,32 @@ class Program:
         self._starter.stop()
         self.window.hide()
         self.settings.sync()
-        stopped = self.controller.shutdown()
+        stopped = all([self.recovery.shutdown(self.keep_session), self.controller.shutdown()])
         self.window.deleteLater()
         return stopped
 
 
 def run(args: argparse.Namespace, **parts: Any) -> int:
     """The program from its arguments to its end."""
+    from PyQt5.QtCore import QEventLoop
+
     program = Program(
         datasets_root=args.datasets_root, models_dir=args.models_dir or (), cpu=args.cpu, seed=args.seed, **parts
     )
     reports = _Reports(program)
+    # A loop of its own: one that belongs to the application ends when any last window closes, a dialog's too.
+    program.app.setQuitOnLastWindowClosed(False)
+    loop = QEventLoop()
+    program.window.closed.connect(loop.quit)
+    program.app.aboutToQuit.connect(loop.quit)
     program.open()
-    code = int(program.app.exec_())
+    loop.exec_()
     reports.uninstall()
     if not program.close():
         # A compiler or a driver that cannot be interrupted; everything is written, so nothing is lost.
         logging.shutdown()
-        os._exit(code)
-    return code
+        os._exit(0)
+    return 0
 
 
 class _Reports:
@@ -263,6 +260,8 @@ class _Reports:
 
     def _signalled(self) -> None:
         self._reader.recv(64)
+        # Nobody could be asked: what is not exported comes back with the next start.
+        self._program.keep_session = True
         self._program.window.close_now()
 
     def _broken(self, kind: Any, error: Any, trace: Any) -> None:

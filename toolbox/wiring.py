@@ -8,17 +8,21 @@ from typing import Any
 from PyQt5.QtCore import QObject
 
 from toolbox.controller import Controller
+from toolbox.recovery import Recovery
+from toolbox.session import Session
 from toolbox.state import ToolboxState
 from toolbox.tasks import Job, Task
 from toolbox.views import dialogs
 from toolbox.views.main_window import MainWindow
+from toolbox.views.voices_panel import VoiceDetails
 
 
 class Wiring(QObject):
     """Joins a window and its controller; lives as long as the window."""
 
-    def __init__(self, window: MainWindow, controller: Controller) -> None:
+    def __init__(self, window: MainWindow, controller: Controller, recovery: Recovery) -> None:
         super().__init__(window)
+        self._recovery = recovery
         self._window = window
         self._controller = controller
         self._state: ToolboxState = controller.state
@@ -106,6 +110,7 @@ class Wiring(QObject):
         window.close_requested.connect(self._close)
         control.error_raised.connect(window.show_error)
         control.results_exported.connect(self._exported)
+        self._recovery.found.connect(self._ask_recover)
 
     # --- small steps
 
@@ -124,8 +129,9 @@ class Wiring(QObject):
         else:
             sound.stop_recording()
 
-    def _save_voice(self, values: dict[str, Any]) -> None:
-        self._controller.voices.save(values["name"], values["notes"], values["source"], values["agreed"])
+    def _save_voice(self, voice: VoiceDetails) -> None:
+        # The dialog has said that a voice of that name will be replaced.
+        self._controller.voices.save(voice.name, voice.notes, voice.source, voice.agreed, overwrite=True)
 
     def _offer_models(self) -> None:
         """Look in a worker for what can be downloaded, then ask."""
@@ -160,6 +166,15 @@ class Wiring(QObject):
         dialog.closed.connect(task.cancel)
         dialog.set_running(True)
         dialog.open()
+
+    def _ask_recover(self, session: Session) -> None:
+        parts = [f"{len(session.clips)} clips", f"{len(session.results)} results"]
+        words = " ".join(session.text.split())[:60]
+        summary = f"{', '.join(parts)}" + (f", the text “{words}”" if words else "")
+        if dialogs.ask_recover(self._window, summary):
+            self._recovery.restore(session)
+        else:
+            self._recovery.discard()
 
     # --- leaving
 

@@ -31,6 +31,7 @@ from toolbox.views.log_panel import LogPanel
 from toolbox.views.result_panel import ResultPanel
 from toolbox.views.text_panel import TextPanel
 from toolbox.views.voice_panel import VoicePanel
+from toolbox.views.voices_panel import SaveVoiceDialog
 
 TITLE = "Voice cloning toolbox"
 MINIMUM_SIZE = QSize(1024, 700)
@@ -111,8 +112,8 @@ class MainWindow(QMainWindow):
     corpus_chosen = pyqtSignal(str)
     export_chosen = pyqtSignal(int, str)
     export_all_chosen = pyqtSignal(str)
-    voice_saved = pyqtSignal(dict)
-    """name, notes, source, agreed."""
+    voice_saved = pyqtSignal(object)
+    """toolbox.views.voices_panel.VoiceDetails."""
     voice_import_chosen = pyqtSignal(str)
     voice_export_chosen = pyqtSignal(str, str)
     random_voice_requested = pyqtSignal()
@@ -126,6 +127,7 @@ class MainWindow(QMainWindow):
     refresh_models_requested = pyqtSignal()
     fetch_requested = pyqtSignal()
     doctor_requested = pyqtSignal()
+    closed = pyqtSignal()
     close_requested = pyqtSignal()
     """The user wants to leave: whoever listens calls ``close_now`` when nothing stands against it."""
 
@@ -367,14 +369,16 @@ class MainWindow(QMainWindow):
             self.export_all_chosen.emit(path)
 
     def _do_save_voice(self) -> None:
-        from toolbox.views.voices_panel import SaveVoiceDialog
-
         voice = self.state.voice
         if voice is None or voice.embed is None:
             return
-        dialog = SaveVoiceDialog(voice.name, voice.name, self)
+        clips = [clip.name for clip in map(self.state.clip, voice.clip_ids) if clip is not None]
+        dialog = SaveVoiceDialog(
+            voice.name, voice.name, self, source=", ".join(clips[:3]) + (" and more" if len(clips) > 3 else ""),
+            taken=[saved.name for saved in self.state.saved_voices],
+        )
         dialog.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
-        dialog.accepted.connect(lambda: self.voice_saved.emit(dict(dialog.values())))
+        dialog.accepted.connect(lambda: self.voice_saved.emit(dialog.values()))
         dialog.open()
 
     def _do_import_voice(self) -> None:
@@ -496,6 +500,7 @@ class MainWindow(QMainWindow):
             return
         if self._may_close:
             event.accept()
+            self.closed.emit()
         else:
             event.ignore()
             self.close_requested.emit()
