@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 from audio.errors import TextError, TrainingError
 from synthesizer.text import TextFrontEnd
 from training.corpus import ManifestEntry
+
+DURATIONS = "durations"
+"""Folder that synthesizer.align writes."""
 
 
 @dataclass
@@ -31,9 +35,12 @@ class SynthesizerBatch:
     """(B, T / r), 1 from the step after the utterance's last frame."""
     embeds: Tensor
     """(B, 256)"""
+    alignment: Tensor | None = None
+    """(B, T / r, L): the share of a step's frames that belongs to each symbol; None without durations."""
 
     def to(self, device: torch.device) -> SynthesizerBatch:
-        return SynthesizerBatch(**{name: value.to(device) for name, value in vars(self).items()})
+        tensors: dict[str, Any] = {name: value for name, value in vars(self).items() if value is not None}
+        return SynthesizerBatch(**{name: tensor.to(device) for name, tensor in tensors.items()})
 
 
 @dataclass(frozen=True)
@@ -43,6 +50,8 @@ class _Item:
     embed: np.ndarray
     speaker: str
     split: str
+    durations: np.ndarray | None
+    """(L,) frames of each symbol."""
 
     @property
     def frames(self) -> int:
@@ -53,18 +62,21 @@ class SynthesizerDataset:
     """All utterances in memory, mels as float16 (80 values a frame: 0.37 GB for 8 hours)."""
 
     def __init__(self, root: Path, entries: Sequence[ManifestEntry], front_end: TextFrontEnd) -> None:
+        self.aligned = (root / DURATIONS).is_dir()
+        """Whether synthesizer.align was run; clips that it could not align are then left out."""
         self.items: list[_Item] = []
         self.unspeakable: list[str] = []
-        """Ids of utterances whose text the front end refuses."""
+        """Ids of utterances whose text the front end refuses, or could not be aligned with the sound."""
         for entry in entries:
             try:
                 ids = np.array(front_end.encode(entry.text or ""), dtype=np.int64)
-            except TextError:
+                durations = self._durations(root, entry.id, len(ids)) if self.aligned else None
+            except (TextError, FileNotFoundError):
                 self.unspeakable.append(entry.id)
                 continue
             mel = np.load(root / "mels" / f"{entry.id}.npy").astype(np.float16)
             embed = np.load(root / "embeds" / f"{entry.id}.npy").astype(np.float32)
-            self.items.append(_Item(ids, mel, embed, entry.speaker, entry.split))
+            self.items.append(_Item(ids, mel, embed, entry.speaker, entry.split, durations))
         if not self.items:
             raise TrainingError(f"{root} holds no utterance that can be trained on. Run synthesizer.preprocess first.")
         by_speaker: dict[str, list[int]] = {}
@@ -108,13 +120,37 @@ class SynthesizerDataset:
             batch.ids[row, : len(item.ids)] = torch.from_numpy(item.ids)
             batch.mels[row, :, : item.frames] = torch.from_numpy(item.mel.T.astype(np.float32))
             batch.stop[row, item.frames // r :] = 1.0
+        if self.aligned:
+            batch.alignment = torch.zeros(len(items), frames // r, length)
+            for row, item in enumerate(items):
+                batch.alignment[row] = _alignment(item, frames, length, r)
         return batch
+
+    @staticmethod
+    def _durations(root: Path, id: str, symbols: int) -> np.ndarray:
+        durations = np.load(root / DURATIONS / f"{id}.npy").astype(np.int64)
+        if len(durations) != symbols:
+            raise TrainingError(
+                f"{id} has {symbols} symbols but {len(durations)} durations: they were made for another text front end "
+                f"or version. Delete {root / DURATIONS} and run synthesizer.align again."
+            )
+        return durations
 
     def _embed(self, index: int, rng: np.random.Generator | None) -> np.ndarray:
         item = self.items[index]
         if rng is not None and rng.random() < 0.5:
             index = int(rng.choice(self._of_speaker[item.speaker]))
         return self.items[index].embed
+
+
+def _alignment(item: _Item, frames: int, length: int, r: int) -> Tensor:
+    """(frames / r, length): what each decoder step should look at; after the end, the end id."""
+    assert item.durations is not None
+    symbol = np.full(frames, len(item.ids) - 1)
+    spoken = np.repeat(np.arange(len(item.ids)), item.durations)[:frames]
+    symbol[: len(spoken)] = spoken
+    one_hot = torch.nn.functional.one_hot(torch.from_numpy(symbol), length).float()
+    return one_hot.view(frames // r, r, length).mean(dim=1)
 
 
 class BucketSampler:

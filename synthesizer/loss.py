@@ -17,6 +17,7 @@ class TacotronLosses:
     post: Tensor
     stop: Tensor
     guide: Tensor
+    """Of the attention: distance to the known alignment, or without one to the diagonal."""
 
     def total(self, guide_weight: float) -> Tensor:
         return self.mel + self.post + self.stop + guide_weight * self.guide
@@ -28,11 +29,12 @@ def tacotron_losses(
     frame_lengths: Tensor,
     stop: Tensor,
     lengths: Tensor,
+    alignment: Tensor | None = None,
     sigma: float = 0.2,
 ) -> TacotronLosses:
-    """L1 + L2 of both mels over frames that count, stop-token cross-entropy, guided attention.
+    """L1 + L2 of both mels over frames that count, stop-token cross-entropy, attention.
 
-    mels (B, n_mels, T), frame_lengths (B,), stop (B, T/r), lengths (B,) of the texts.
+    mels (B, n_mels, T), frame_lengths (B,), stop (B, T/r), lengths (B,) of the texts, alignment (B, T/r, L) or None.
     """
     inside = torch.arange(mels.shape[-1], device=mels.device)[None, :] < frame_lengths[:, None]
     weight = inside.unsqueeze(1) / (inside.sum() * mels.shape[1])
@@ -46,8 +48,18 @@ def tacotron_losses(
         out.stop_logits.float(), stop, pos_weight=torch.tensor(5.0, device=mels.device)
     )
     steps = (frame_lengths.to(torch.float32) * stop.shape[1] / mels.shape[-1]).ceil()
-    guide = guided_attention_loss(out.attention, lengths, steps, sigma)
+    if alignment is None:
+        guide = guided_attention_loss(out.attention, lengths, steps, sigma)
+    else:
+        guide = alignment_loss(out.attention, alignment, steps)
     return TacotronLosses(distance(out.mels), distance(out.mels_post), stop_loss, guide)
+
+
+def alignment_loss(attention: Tensor, alignment: Tensor, steps: Tensor) -> Tensor:
+    """Cross-entropy of the attention (B, N, L) with a known alignment of the same shape, over ``steps`` (B,)."""
+    inside = torch.arange(attention.shape[1], device=attention.device)[None, :] < steps[:, None]
+    entropy = -(alignment * attention.clamp(min=1e-6).log()).sum(-1)
+    return (entropy * inside).sum() / inside.sum()
 
 
 def guided_attention_loss(attention: Tensor, lengths: Tensor, steps: Tensor, sigma: float = 0.2) -> Tensor:

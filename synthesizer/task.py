@@ -33,8 +33,8 @@ class SynthesizerTaskConfig:
     batch_size: int = 32
     r: Schedule = ((0, 4),)
     """Frames a decoder step makes, from a step on: high first, since attention is learned faster over few steps."""
-    guide_weight: Schedule = ((0, 10.0), (2000, 1.0))
-    """Weight of the guided attention loss, from a step on."""
+    guide_weight: Schedule = ((0, 1.0),)
+    """Weight of the attention loss, from a step on: of guided attention, or of alignment where durations are known."""
     guide_sigma: float = 0.2
     split_weights: dict[str, float] = field(default_factory=dict)
     """Shares of the batches by split of the corpus; empty: every utterance alike."""
@@ -84,7 +84,7 @@ class SynthesizerTask:
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
         out = network(batch.ids, batch.lengths, batch.mels, batch.embeds, batch.frame_lengths)
         losses = tacotron_losses(
-            out, batch.mels, batch.frame_lengths, batch.stop, batch.lengths, self.cfg.guide_sigma
+            out, batch.mels, batch.frame_lengths, batch.stop, batch.lengths, batch.alignment, self.cfg.guide_sigma
         )
         metrics: dict[str, Tensor | float] = {name: value.detach() for name, value in vars(losses).items()}
         # The best model is chosen without the guidance, whose weight changes during training.

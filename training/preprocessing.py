@@ -131,7 +131,7 @@ def _reason(error: Exception) -> str:
     return "unreadable recording" if isinstance(error, AudioError) else f"failed: {type(error).__name__}"
 
 
-def save_array(path: Path, array: npt.NDArray[np.floating]) -> None:
+def save_array(path: Path, array: npt.NDArray[np.floating] | npt.NDArray[np.integer]) -> None:
     """Write float32; a kill leaves no half array under the final name."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial_path = path.with_name(f".{path.stem}.{os.getpid()}.tmp")
