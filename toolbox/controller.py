@@ -74,11 +74,11 @@ class Controller(QObject):
 
     # --- tasks
 
-    def start(self) -> None:
-        """What is read and loaded once the window shows."""
+    def start(self) -> Task:
+        """Read and load what is needed, once the window shows; returns the task that loads the models."""
         self.voices.reload()
         self.sound.refresh_devices()
-        self.load_models()
+        return self.load_models()
 
     def cancel(self) -> None:
         """Stop the model job at work and drop those that wait."""
@@ -146,7 +146,7 @@ class Controller(QObject):
 
     # --- models
 
-    def load_models(self) -> None:
+    def load_models(self) -> Task:
         """Find the models and load the selected ones, so that the first clone does not wait for them."""
         selection = self.selection
 
@@ -160,6 +160,7 @@ class Controller(QObject):
         task = self._model_job("Loading the models", work)
         task.partial.connect(self._show_models)
         task.succeeded.connect(self._models_loaded)
+        return task
 
     def refresh_models(self) -> None:
         """Look for installed models again."""
@@ -197,7 +198,10 @@ class Controller(QObject):
         task = self._model_job(
             f"Downloading {name}", lambda job: self.models.registry().fetch(name, progress=job.progress)
         )
-        task.succeeded.connect(lambda _: self.load_models())
+        task.succeeded.connect(lambda _: self._fetched())
+
+    def _fetched(self) -> None:
+        self.load_models()
 
     def _show_models(self, found: Any) -> None:
         if isinstance(found, jobs.ComputeDevices):

@@ -175,6 +175,7 @@ class SpeechDesk(QObject):
                 self._state.update_result(made["result"].id, embed=embed)
 
         task = self._submit(title, work)
+        self._state.set_status(f"{title} in the voice of {order.voice.name}…")
         task.partial.connect(show)
         task.succeeded.connect(finish)
         task.failed.connect(lambda *_: self._sound.end_stream())

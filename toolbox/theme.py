@@ -119,8 +119,9 @@ def apply_theme(app: QApplication, name: str = SYSTEM) -> None:
     if name == SYSTEM:
         name = DARK if app.property(_SYSTEM_DARK) else LIGHT
     theme = _DARK if name == DARK else _LIGHT
-    app.setPalette(palette_of(theme))
+    # The palette last: widgets that colour their words themselves do so when it changes, and a sheet undoes that.
     app.setStyleSheet(style_sheet(theme))
+    app.setPalette(palette_of(theme))
 
 
 def style_sheet(theme: Colors) -> str:
@@ -140,7 +141,7 @@ QPushButton, QToolButton { border: 1px solid @line@; border-radius: 4px; padding
 QToolButton { padding: 4px 6px; }
 QPushButton:hover, QToolButton:hover { background: @hover@; }
 QPushButton:pressed, QPushButton:checked, QToolButton:pressed, QToolButton:checked { background: @line@; }
-QPushButton:focus, QToolButton:focus, QLineEdit:focus, QPlainTextEdit:focus, QComboBox:focus, QSpinBox:focus,
+QPushButton:focus, QToolButton:focus, QLineEdit:focus, QPlainTextEdit:focus,
 QListView:focus, QTreeView:focus, QTableView:focus { border: 1px solid @accent@; }
 QPushButton:disabled, QToolButton:disabled { color: @dim@; background: transparent; border-color: @faded@; }
 QPushButton[primary="true"] { background: @accent@; color: @accent_text@; border-color: @accent@; font-weight: 600; }
@@ -151,13 +152,13 @@ QPushButton[danger="true"] { color: @bad@; }
 QPushButton[danger="true"]:disabled { color: @dim@; }
 QLabel[heading="true"] { font-weight: 600; }
 QLabel[dim="true"] { color: @dim@; }
-QLineEdit, QPlainTextEdit, QTextEdit, QSpinBox, QDoubleSpinBox, QListView, QTreeView, QTableView {
+QLineEdit, QPlainTextEdit, QTextEdit, QListView, QTreeView, QTableView {
   border: 1px solid @line@; border-radius: 4px; background: @base@; }
-QLineEdit, QSpinBox, QDoubleSpinBox { padding: 3px 4px; }
-QComboBox { border: 1px solid @line@; border-radius: 4px; padding: 3px 6px; background: @panel@; }
-QComboBox:hover { background: @hover@; }
-QComboBox:disabled { color: @dim@; background: transparent; }
-QComboBox::drop-down { border: none; width: 18px; }
+QLineEdit { padding: 3px 4px; }
+QComboBox { padding: 2px 4px; }
+QCheckBox::indicator:unchecked { width: 12px; height: 12px; border: 1px solid @dim@; border-radius: 2px;
+  background: @base@; }
+QCheckBox::indicator:unchecked:disabled { border-color: @line@; }
 QComboBox QAbstractItemView { background: @base@; border: 1px solid @line@; }
 QHeaderView::section { background: @window@; color: @dim@; border: none; border-bottom: 1px solid @line@;
   padding: 3px; }
@@ -170,5 +171,6 @@ QProgressBar::chunk { background: @accent@; border-radius: 3px; }
 QSplitter::handle { background: transparent; }
 QSplitter::handle:hover { background: @line@; }
 QStatusBar::item { border: none; }
+QStatusBar QLabel { padding-left: 6px; }
 QToolTip { background: @panel@; color: @text@; border: 1px solid @line@; padding: 3px; }
 """

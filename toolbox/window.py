@@ -11,6 +11,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
+SWITCH_SECONDS = 0.001
+"""A thread that computes in Python gives way to the window after this time rather than after 5 ms."""
 OWN_PACKAGES = ("audio", "encoder", "models", "synthesizer", "toolbox", "vocoder")
 
 
@@ -45,6 +48,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Open the window and stay until it is closed; returns the exit code."""
     prepare_environment()
+    sys.setswitchinterval(SWITCH_SECONDS)
     args = build_parser().parse_args(argv)
     logging.basicConfig(
         level=logging.INFO if args.verbose else logging.ERROR, format="%(levelname)s %(name)s: %(message)s"
@@ -106,7 +110,10 @@ def make_application() -> QApplication:
         return existing
     for attribute in (Qt.ApplicationAttribute.AA_EnableHighDpiScaling, Qt.ApplicationAttribute.AA_UseHighDpiPixmaps):
         QCoreApplication.setAttribute(attribute)
-    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(Qt.HighDpiScaleFactorRoundingPolicy.PassThrough)
+    # An X server tells the size of its screen in millimetres, often wrongly: 100 dpi is no reason to blur everything.
+    policy = Qt.HighDpiScaleFactorRoundingPolicy
+    exact = sys.platform in ("win32", "darwin")
+    QGuiApplication.setHighDpiScaleFactorRoundingPolicy(policy.PassThrough if exact else policy.Round)
     app = QApplication(sys.argv[:1])
     app.setApplicationName("Voice cloning toolbox")
     app.setStyle("Fusion")
@@ -170,10 +177,15 @@ class Program:
 
     def _start(self) -> None:
         self.recovery.start()
-        self.controller.start()
+        # One after the other: each thread that imports takes its turn with the interpreter from this one.
+        self.controller.start().finished.connect(self._load_canvas)
         if self._root and Path(self._root).is_dir():
             self.controller.corpus.open(self._root)
-        self.window.comparison_panel.start_canvas()
+
+    def _load_canvas(self) -> None:
+        # Read by a worker: importing matplotlib here would stop the window for a second or more.
+        task = self.controller.submit("Loading matplotlib", lambda job: import_module("toolbox.views.map_canvas"))
+        task.succeeded.connect(lambda _: self.window.comparison_panel.start_canvas())
 
     def close(self) -> bool:
         """End all work and forget the window; False when a thread would not stop."""
