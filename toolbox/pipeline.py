@@ -26,6 +26,8 @@ Reference = str | Path | np.ndarray | Sequence["str | Path | np.ndarray"]
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "default"
+GRIFFIN_LIM = "griffin-lim"
+"""The vocoder without a model: the default until a trained one sounds better."""
 PEAK = 0.97
 EDGE_SECONDS = 0.005
 """Fade at the cuts between segments: a vocoder does not end a segment at zero, and a step is heard as a
@@ -186,7 +188,13 @@ class VoiceCloner:
             return self._loaded[kind]
 
     def _name(self, kind: str) -> str:
-        return str(self._chosen[kind] if self._chosen[kind] is not None else DEFAULT_MODEL)
+        name = str(self._chosen[kind] if self._chosen[kind] is not None else DEFAULT_MODEL)
+        if kind == "vocoder" and name == DEFAULT_MODEL and not self._has_default_vocoder():
+            return GRIFFIN_LIM
+        return name
+
+    def _has_default_vocoder(self) -> bool:
+        return any(entry.name == DEFAULT_MODEL and entry.installed for entry in self.registry.list("vocoder"))
 
     def _device(self) -> Any:
         from models.device import choose_device
@@ -199,7 +207,7 @@ class VoiceCloner:
             return ModelInfo(kind, str(getattr(ready, "name", type(ready).__name__)))
         name = self._name(kind)
         if kind == "vocoder" and is_griffin_lim(name):
-            return ModelInfo(kind, "griffin-lim")
+            return ModelInfo(kind, GRIFFIN_LIM)
         entry = self.registry.find(name, kind)
         if entry.path is None or not Path(entry.path).is_file():
             raise ModelError(
@@ -387,7 +395,7 @@ def stage_at(done: int, total: int) -> str:
 
 def is_griffin_lim(name: str) -> bool:
     """Whether a vocoder's name means Griffin-Lim, which has no model file."""
-    return name.lower().replace("_", "-").replace(" ", "-") in ("griffin-lim", "griffinlim")
+    return name.lower().replace("_", "-").replace(" ", "-") in (GRIFFIN_LIM, "griffinlim")
 
 
 def _load_encoder(registry: Any, name: str, device: Any) -> Any:
