@@ -8,12 +8,13 @@ ifdef TORCH_INDEX
 export TORCH_INDEX
 endif
 
-.PHONY: help run test bench evaluate setup clean
+.PHONY: help run test bench evaluate screenshots setup clean
 help:
 	@echo "make run       set up, then open the window (without a display: write a wav)"
 	@echo "make test      set up, then ruff, mypy and pytest"
 	@echo "make bench     time every stage of the pipeline on this machine"
 	@echo "make evaluate  quality figures on held-out speech"
+	@echo "make screenshots  pictures of the window for docs/, on a virtual display (xvfb-run)"
 	@echo "make setup     only set up"
 	@echo "make clean     remove caches and generated wavs (.venv and models stay)"
 
@@ -35,6 +36,10 @@ bench: setup
 evaluate: setup
 	@if [ -e evaluation/__main__.py ]; then $(PY) -m evaluation; \
 	else echo "evaluate: the quality figures are not there yet"; fi
+
+CLIPS := toolbox/assets/reference.flac
+screenshots: setup
+	xvfb-run -a -s "-screen 0 1920x1080x24" $(PY) -m scripts.screenshots --out docs/screenshots $(CLIPS)
 
 clean:
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist demo_output_*.wav

@@ -70,7 +70,7 @@ class Comparison(QObject):
         self._fits = TaskRunner("fits", parent=self)
         self._fit: Task | None = None
         self._place_timer = self._timer(PLACE_DELAY_MS, self._place)
-        self._fit_timer = self._timer(FIT_DELAY_MS, self.refit)
+        self._fit_timer = self._timer(FIT_DELAY_MS, self._refit_when_idle)
         for signal in (state.clips_changed, state.clip_updated, state.results_changed, state.result_updated,
                        state.saved_voices_changed):
             signal.connect(lambda *_: self._changed())
@@ -90,6 +90,13 @@ class Comparison(QObject):
             self._fit.cancel()
         self._projector.clear()
         self._changed()
+
+    def _refit_when_idle(self) -> None:
+        # UMAP compiles itself in Python for seconds: beside a clone, the window would wait for both.
+        if self._state.activity is None:
+            self.refit()
+        else:
+            self._fit_timer.start()
 
     def refit(self) -> None:
         """Fit a new picture in the background."""

@@ -99,6 +99,7 @@ class Models:
         """A VoiceCloner whose model of ``kind`` is the selected one. A model that is not selected any more is freed."""
         if self._fixed is not None:
             return self._fixed
+        preload_torch()
         wanted = (selection.name(kind), selection.device)
         with self._lock:
             if kind not in self._cloners or self._cloners[kind][0] != wanted:
