@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,10 @@ from training.corpus import ManifestEntry
 
 DURATIONS = "durations"
 """Folder that synthesizer.align writes."""
+PAUSE_FRAMES = 10
+"""Silence between words from here on (125 ms) is a pause."""
+PAUSES, PAUSE_SHARES = (",", ";", ":", "-"), (0.7, 0.1, 0.1, 0.1)
+ENDS, END_SHARES = (".", "?", "!"), (0.8, 0.1, 0.1)
 
 
 @dataclass
@@ -71,6 +76,7 @@ class SynthesizerDataset:
             try:
                 ids = np.array(front_end.encode(entry.text or ""), dtype=np.int64)
                 durations = self._durations(root, entry.id, len(ids)) if self.aligned else None
+                ids, durations = punctuate(ids, durations, front_end.symbols, zlib.crc32(entry.id.encode()))
             except (TextError, FileNotFoundError):
                 self.unspeakable.append(entry.id)
                 continue
@@ -141,6 +147,33 @@ class SynthesizerDataset:
         if rng is not None and rng.random() < 0.5:
             index = int(rng.choice(self._of_speaker[item.speaker]))
         return self.items[index].embed
+
+
+def punctuate(
+    ids: np.ndarray, durations: np.ndarray | None, symbols: Sequence[str], seed: int
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Give a transcript without marks the marks that its pauses ask for: a comma at each, a full stop at the end.
+
+    Corpora often have none, and a mark that was never trained on is noise to the network when a user types it. So that
+    all marks are known, some are drawn in place of comma and full stop. ids (L,) and durations (L,) grow alike.
+    """
+    marks = [symbols.index(mark) for mark in PAUSES + ENDS]
+    if np.isin(ids, marks).any():
+        return ids, durations
+    rng = np.random.default_rng(seed)
+    space, end = symbols.index(" "), len(ids) - 1
+    places = [] if durations is None else np.flatnonzero((ids == space) & (durations >= PAUSE_FRAMES)).tolist()
+    drawn = [symbols.index(PAUSES[rng.choice(len(PAUSES), p=PAUSE_SHARES)]) for _ in places]
+    drawn.append(symbols.index(ENDS[rng.choice(len(ENDS), p=END_SHARES)]))
+    places.append(end)
+    ids = np.insert(ids, places, drawn)
+    if durations is not None:
+        # The silence goes from the space or the end id to the mark before it.
+        silence = durations[places]
+        durations = durations.copy()
+        durations[places] = 0
+        durations = np.insert(durations, places, silence)
+    return ids, durations
 
 
 def _alignment(item: _Item, frames: int, length: int, r: int) -> Tensor:

@@ -14,7 +14,7 @@ from encoder.network import SpeakerEncoder
 from models.checkpoint import load_training_state, read_checkpoint, write_checkpoint
 from synthesizer import preprocess as preprocessing
 from synthesizer import train as training
-from synthesizer.dataset import BucketSampler, SynthesizerDataset
+from synthesizer.dataset import ENDS, PAUSES, BucketSampler, SynthesizerDataset, punctuate
 from synthesizer.loss import guided_attention_loss, tacotron_losses
 from synthesizer.network import TacotronOutput
 from synthesizer.task import SynthesizerTask, SynthesizerTaskConfig
@@ -182,3 +182,22 @@ def test_the_train_command(data, tmp_path, capsys):
     assert card["config"]["front_end"] == "arpabet" and card["card"]
     assert training.main([*command, "--set", "no_such_thing=1"]) == 1
     assert "no_such_thing" in capsys.readouterr().err
+
+
+def test_pauses_become_marks_and_every_line_an_end():
+    symbols = get_front_end("arpabet").symbols
+    ids = np.array([symbols.index(s) for s in ("HH", "AY1", " ", "DH", "EH1", "R", " ", "Y", "UW1", "~")])
+    durations = np.array([4, 9, 30, 3, 8, 7, 0, 5, 12, 6])
+    seen = set()
+    for seed in range(60):
+        new_ids, new_durations = punctuate(ids, durations, symbols, seed)
+        spoken = [symbols[i] for i in new_ids]
+        assert spoken[2] in PAUSES and spoken[-2] in ENDS and len(spoken) == 12
+        assert [s for s in spoken if s not in PAUSES + ENDS] == [symbols[i] for i in ids]
+        assert new_durations[2] == 30 and new_durations[3] == 0, "the silence is the mark's"
+        assert new_durations[-2:].tolist() == [6, 0] and new_durations.sum() == durations.sum()
+        seen |= {spoken[2], spoken[-2]}
+    assert seen == {*PAUSES, *ENDS}, "no mark is unknown to the network"
+    # A transcript that has marks keeps them; without durations only the end is known.
+    assert len(punctuate(new_ids, new_durations, symbols, 0)[0]) == 12
+    assert len(punctuate(ids, None, symbols, 0)[0]) == 11
