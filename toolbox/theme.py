@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 
 import numpy as np
+from PyQt5.QtCore import QEvent
 from PyQt5.QtGui import QColor, QPalette
 from PyQt5.QtWidgets import QApplication, QWidget
 
@@ -119,9 +120,13 @@ def apply_theme(app: QApplication, name: str = SYSTEM) -> None:
     if name == SYSTEM:
         name = DARK if app.property(_SYSTEM_DARK) else LIGHT
     theme = _DARK if name == DARK else _LIGHT
-    # The palette last: widgets that colour their words themselves do so when it changes, and a sheet undoes that.
-    app.setStyleSheet(style_sheet(theme))
+    # In this order: a palette does not reach widgets that already have a sheet.
+    app.setStyleSheet("")
     app.setPalette(palette_of(theme))
+    app.setStyleSheet(style_sheet(theme))
+    # Widgets that colour their words themselves do so when the palette changes, and the sheet has undone it.
+    for widget in app.allWidgets():
+        app.sendEvent(widget, QEvent(QEvent.Type.PaletteChange))
 
 
 def style_sheet(theme: Colors) -> str:
@@ -156,6 +161,7 @@ QLineEdit, QPlainTextEdit, QTextEdit, QListView, QTreeView, QTableView {
   border: 1px solid @line@; border-radius: 4px; background: @base@; }
 QLineEdit { padding: 3px 4px; }
 QComboBox { padding: 2px 4px; }
+QCheckBox { margin-right: 8px; }
 QCheckBox::indicator:unchecked { width: 12px; height: 12px; border: 1px solid @dim@; border-radius: 2px;
   background: @base@; }
 QCheckBox::indicator:unchecked:disabled { border-color: @line@; }
