@@ -43,7 +43,8 @@ class Recovery(QObject):
         self._timer.timeout.connect(self._save)
         for signal in (state.clips_changed, state.clip_updated, state.results_changed, state.result_updated,
                        state.text_changed, state.voice_changed):
-            signal.connect(lambda *_: self._timer.start())
+            signal.connect(lambda *_: self._changed())
+        self._closed = False
 
     def start(self) -> None:
         """Look for what a crash left; ``found`` tells."""
@@ -56,6 +57,7 @@ class Recovery(QObject):
 
         False when the disk did not answer in time.
         """
+        self._closed = True
         self._timer.stop()
         stopped = self._runner.shutdown(5.0)
         if keep:
@@ -97,6 +99,10 @@ class Recovery(QObject):
         task = self._runner.submit("Restoring results", work)
         task.partial.connect(lambda part: self._add_result(*part))
         task.succeeded.connect(lambda _: self.discard())
+
+    def _changed(self) -> None:
+        if not self._closed:
+            self._timer.start()
 
     def _tell(self, session: Session | None) -> None:
         if session is not None:
