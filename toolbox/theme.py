@@ -161,7 +161,7 @@ QLineEdit, QPlainTextEdit, QTextEdit, QListView, QTreeView, QTableView {
   border: 1px solid @line@; border-radius: 4px; background: @base@; }
 QLineEdit { padding: 3px 4px; }
 QComboBox { padding: 2px 4px; }
-QCheckBox { margin-right: 8px; }
+QCheckBox { margin-right: 4px; }
 QCheckBox::indicator:unchecked { width: 12px; height: 12px; border: 1px solid @dim@; border-radius: 2px;
   background: @base@; }
 QCheckBox::indicator:unchecked:disabled { border-color: @line@; }
