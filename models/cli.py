@@ -1,4 +1,4 @@
-"""The command ``models list | fetch | verify | info | export``: prints what the registry knows; decides nothing."""
+"""The command ``models list | fetch | verify | info | add | export``: prints what the registry knows."""
 
 import argparse
 import json
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from audio.errors import ModelError
 from models.description import KINDS, WEIGHTS_SUFFIX
+from models.environment import user_models_dir
 from models.registry import ModelEntry, ModelRegistry
 from models.sums import SUMS_NAME, sha256_of, write_sums
 
@@ -33,6 +34,12 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
                          help=f"instead: write {SUMS_NAME} for the models of this folder")
     command = commands.add_parser("info", parents=[shared], help="describe a model")
     command.add_argument("file", metavar="FILE", help="a model file, or a name that 'models list' shows")
+    command = commands.add_parser("add", parents=[shared], help="install a model file, of a training for instance")
+    command.add_argument("file", type=Path, metavar="FILE")
+    command.add_argument("name", metavar="NAME", help="the name it gets; a model of that name and kind is replaced")
+    command.add_argument("--to", type=Path, metavar="FOLDER", help="default: your own folder of models")
+    command.add_argument("--half", action="store_true", help="store weights as float16: half the size")
+    command.add_argument("--card", action="append", default=[], metavar="KEY=TEXT", help="add a line to its card")
     command = commands.add_parser("export", parents=[shared], help="write a model as a .pt of RTVC")
     command.add_argument("name", metavar="NAME", help="a name that 'models list' shows, or a model file")
     command.add_argument("output", type=Path, metavar="OUT.pt")
@@ -43,7 +50,7 @@ def add_arguments(subparsers: "argparse._SubParsersAction[argparse.ArgumentParse
 def run(args: argparse.Namespace) -> int:
     """Run the command and return the exit status: 1 when ``verify`` found something wrong, or on an error."""
     commands: dict[str, Callable[[argparse.Namespace], int]] = {
-        "list": _list, "fetch": _fetch, "verify": _verify, "info": _info, "export": _export,
+        "list": _list, "fetch": _fetch, "verify": _verify, "info": _info, "add": _add, "export": _export,
     }
     try:
         return commands[args.models_command](args)
@@ -114,6 +121,29 @@ def _info(args: argparse.Namespace) -> int:
     for title, values in (("config", checkpoint.config or {}), ("card", checkpoint.card)):
         rows += [(f"{title}.{key}", _shorten(value)) for key, value in values.items()]
     _print_table(rows)
+    return 0
+
+
+def _add(args: argparse.Namespace) -> int:
+    from models.checkpoint import read_checkpoint, write_checkpoint
+
+    checkpoint = read_checkpoint(args.file)
+    if checkpoint.config is None:
+        raise ModelError(f"{args.file} is a model of RTVC: put it into a folder as {args.name}/{checkpoint.kind}.pt.")
+    if not args.name or Path(args.name).name != args.name:
+        raise ModelError(f'"{args.name}" cannot be the name of a model: give a plain name.')
+    card = checkpoint.card | dict(line.partition("=")[::2] for line in args.card)
+    path = write_checkpoint(
+        (args.to or user_models_dir()) / args.name / checkpoint.kind,
+        kind=checkpoint.kind,
+        architecture=checkpoint.architecture,
+        config=checkpoint.config,
+        state=checkpoint.state,
+        card=card,
+        half=args.half,
+        name=args.name,
+    )
+    print(path)
     return 0
 
 

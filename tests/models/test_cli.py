@@ -55,6 +55,21 @@ def test_info(run, model: Path) -> None:
     assert (status, out) == (1, "") and "no model 'bob'" in err
 
 
+def test_add(run, model: Path, tmp_path: Path) -> None:
+    status, out, _ = run("add", model, "bob", "--half", "--card", "licence=free")
+    assert status == 0 and out.strip() == str(tmp_path / "user" / "bob" / "encoder.safetensors")
+    added = read_checkpoint(out.strip())
+    assert added.card == {"step": 1234, "data": "two voices", "licence": "free"}
+    assert added.state.keys() == read_checkpoint(model).state.keys()
+    assert "bob" in run("list")[1]
+    assert run("add", model, "bob", "--to", tmp_path / "else")[1].strip() == str(
+        tmp_path / "else" / "bob" / "encoder.safetensors"
+    )
+    status, _, err = run("add", model, "../bob")
+    assert status == 1 and "plain name" in err
+    assert run("add", tmp_path / "nowhere.safetensors", "bob")[0] == 1
+
+
 def test_export(run, model: Path, tmp_path: Path) -> None:
     output = tmp_path / "saved_models" / "alice" / "encoder.pt"
     assert run("export", "alice", output)[0] == 0
