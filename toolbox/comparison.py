@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from PyQt5.QtCore import QObject, QTimer
 
+from toolbox.child_process import ChildProcess
 from toolbox.state import Clip, Point, ProjectionMap, Result, SimilarityTable, ToolboxState
 from toolbox.tasks import Job, Task, TaskRunner
 
@@ -64,7 +65,8 @@ class Comparison(QObject):
 
         self._state = state
         self._fail = fail
-        self._projector = Projector()
+        self._child = ChildProcess("UMAP")
+        self._projector = Projector(run=self._child.call)
         # A first UMAP fit compiles for seconds: it must not hold up the placing of points.
         self._places = TaskRunner("places", parent=self)
         self._fits = TaskRunner("fits", parent=self)
@@ -92,7 +94,7 @@ class Comparison(QObject):
         self._changed()
 
     def _refit_when_idle(self) -> None:
-        # UMAP compiles itself in Python for seconds: beside a clone, the window would wait for both.
+        # UMAP compiles itself for seconds: a clone beside it would take longer.
         if self._state.activity is None:
             self.refit()
         else:
@@ -112,14 +114,16 @@ class Comparison(QObject):
         self._fit = self._fits.submit("Fitting the map", work)
         self._show(fitting=True)
         self._fit.succeeded.connect(lambda _: self._fitted(known))
-        self._fit.failed.connect(lambda error, details: self._fail("The map was not fitted", error, details))
+        self._fit.failed.connect(self._fit_failed)
         self._fit.finished.connect(self._fit_over)
 
     def shutdown(self) -> bool:
         """Stop the workers; False when one did not stop in time."""
         self._place_timer.stop()
         self._fit_timer.stop()
-        return all([self._places.shutdown(2.0), self._fits.shutdown(2.0)])
+        stopped = all([self._places.shutdown(2.0), self._fits.shutdown(5.0)])
+        self._child.close()
+        return stopped
 
     def _changed(self) -> None:
         points = self._points_of(self._snapshot())
@@ -136,6 +140,10 @@ class Comparison(QObject):
         self._place_timer.start()
         if known != self._known:
             self._fit_timer.start()
+
+    def _fit_failed(self, error: Exception, details: str) -> None:
+        self._place_timer.start()
+        self._fail("The map was not fitted", error, details)
 
     def _fit_over(self) -> None:
         self._fit = None

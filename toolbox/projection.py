@@ -2,7 +2,7 @@
 
     projector = Projector()
     projector.add(embeds)                 # at once, on any thread
-    projector.fit(embeds, progress)       # seconds, in a worker
+    projector.fit(embeds, progress)       # seconds, on a worker's thread
     projector.add(embeds)                 # the same points in the new picture
 """
 
@@ -13,11 +13,15 @@ import math
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
+from audio.errors import ToolboxError
+
 Progress = Callable[[int, int], None]
+Run = Callable[..., Any]
+"""``run(function, *args, check=check)`` -> ``function(*args)``, as ``toolbox.child_process.ChildProcess.call``."""
 Embeds = np.ndarray | Sequence[np.ndarray]
 
 log = logging.getLogger(__name__)
@@ -60,10 +64,14 @@ class Projector:
 
     ``fit`` belongs in a worker, as UMAP compiles itself for seconds on its first run, and must not run twice at
     a time; ``add`` may be called from any thread meanwhile.
+
+    Args:
+        run: computes UMAP elsewhere; None = in this process.
     """
 
-    def __init__(self, seed: int = 0) -> None:
+    def __init__(self, seed: int = 0, run: Run | None = None) -> None:
         self._seed = seed
+        self._run = run or _run_here
         self._picture: _Picture | None = None
         self._places: dict[bytes, np.ndarray] = {}
         self._lock = threading.Lock()
@@ -90,6 +98,7 @@ class Projector:
         """A new picture of these embeddings (N, 256) -> their coordinates (N, 2) float32.
 
         ``progress`` is called between the steps; what it raises (``Cancelled``) leaves the last picture in place.
+        A ToolboxError of ``run`` does too, or makes a picture by PCA where there was none by UMAP.
         """
         report = progress or (lambda done, total: None)
         points = _unit_rows(embeds)
@@ -104,10 +113,16 @@ class Projector:
             start = self.add(points) if before is not None else None
             picture = _pca(points)
             report(1, 3)
+            failure: ToolboxError | None = None
             if len(points) >= MIN_UMAP_POINTS:
                 settled = before is not None and before.method == "umap" and known.mean() >= 0.5
                 warm = start if settled else None
-                raw = _umap(points, picture.coords if warm is None else warm, warm is not None, self._seed)
+                try:
+                    raw = self._umap(points, picture.coords if warm is None else warm, warm is not None, report)
+                except ToolboxError as error:
+                    if before is not None and before.method == "umap":
+                        raise
+                    failure, raw = error, None
                 if raw is not None:
                     picture = _Picture("umap", points, _normalized(raw), picture.mean, picture.axes, picture.shift)
             report(2, 3)
@@ -118,7 +133,19 @@ class Projector:
                 self._picture = picture
                 places = zip(points, picture.coords, strict=True)
                 self._places = {row.tobytes(): place for row, place in places}
+            if failure is not None:
+                raise failure
             return picture.coords.astype(np.float32)
+
+    def _umap(self, points: np.ndarray, start: np.ndarray, warm: bool, report: Progress) -> np.ndarray | None:
+        """Coordinates (N, 2); None where UMAP is missing or gives none."""
+        try:
+            coords = self._run(_umap, points, start, warm, self._seed, check=lambda: report(1, 3))
+        except ImportError as error:
+            # An unrelated package is called umap too, and has no UMAP.
+            log.warning("no UMAP (%s): PCA is shown. Install umap-learn, and uninstall a package named umap.", error)
+            return None
+        return coords if np.isfinite(coords).all() else None
 
     def add(self, embeds: Embeds) -> np.ndarray:
         """Coordinates (K, 2) float32 in the current picture, at once: known points where they are, new ones projected.
@@ -167,14 +194,14 @@ def _pca(points: np.ndarray) -> _Picture:
     return _Picture("pca", points, coords / radius, mean, axes / radius, np.zeros(2))
 
 
-def _umap(points: np.ndarray, start: np.ndarray, warm: bool, seed: int) -> np.ndarray | None:
-    """Coordinates (N, 2) from a starting picture, whose arrangement is kept if ``warm``; None where UMAP is missing."""
-    try:
-        from umap import UMAP  # type: ignore[import-untyped]
-    except ImportError as error:
-        # An unrelated package is called umap too, and has no UMAP.
-        log.warning("no UMAP (%s): PCA is shown. Install umap-learn, and uninstall a package named umap.", error)
-        return None
+def _run_here(function: Callable[..., Any], *args: Any, check: Callable[[], object]) -> Any:
+    return function(*args)
+
+
+def _umap(points: np.ndarray, start: np.ndarray, warm: bool, seed: int) -> np.ndarray:
+    """Coordinates (N, 2) from a starting picture, whose arrangement is kept if ``warm``. Raises ImportError."""
+    from umap import UMAP  # type: ignore[import-untyped]
+
     neighbours = min(math.ceil(math.sqrt(len(points))), len(points) - 1)
     reducer = UMAP(
         n_neighbors=max(neighbours, 2),
@@ -186,8 +213,7 @@ def _umap(points: np.ndarray, start: np.ndarray, warm: bool, seed: int) -> np.nd
         random_state=seed,
         n_jobs=1,
     )
-    coords = np.asarray(reducer.fit_transform(points), dtype=np.float64)
-    return coords if np.isfinite(coords).all() else None
+    return np.asarray(reducer.fit_transform(points), dtype=np.float64)
 
 
 def _in_a_square(coords: np.ndarray, seed: int) -> np.ndarray:

@@ -89,10 +89,11 @@ def clip(tmp_path, speechlike):
 
 @pytest.fixture(autouse=True)
 def leaves_nothing_behind(request):
-    """A test that uses Qt fails when it leaves threads of the toolbox, running timers or top-level widgets."""
+    """A test that uses Qt fails when it leaves threads, processes, running timers or top-level widgets."""
     if not {"qtbot", "qapp"} & set(request.fixturenames):
         yield
         return
+    import multiprocessing
     import threading
 
     request.getfixturevalue("qapp")
@@ -104,6 +105,7 @@ def leaves_nothing_behind(request):
     QCoreApplication.sendPostedEvents(None, QEvent.Type.DeferredDelete)
     threads = [t.name for t in threading.enumerate() if t.ident not in before and t.name.startswith("toolbox")]
     assert not threads, f"threads left running: {threads}"
+    assert not multiprocessing.active_children()
     widgets = [widget for widget in QApplication.topLevelWidgets() if widget.isVisible()]
     names = [f"{type(widget).__name__} {widget.objectName()}" for widget in widgets]
     timers = [timer for widget in QApplication.topLevelWidgets() for timer in widget.findChildren(QTimer)]
