@@ -13,11 +13,11 @@ import numpy as np
 from PyQt5.QtCore import QObject, pyqtSignal
 
 from audio.errors import ToolboxError
-from toolbox import jobs
+from toolbox import jobs, model_choice, speech_jobs
 from toolbox.browsing import Browsing
 from toolbox.comparison import Comparison
 from toolbox.estimate import Estimate
-from toolbox.jobs import Models, Selection
+from toolbox.model_choice import Models, Selection
 from toolbox.settings import Settings
 from toolbox.sound_desk import Audio, SoundDesk
 from toolbox.speech_desk import SpeechDesk
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 
 FRAME_SECONDS = 0.0125
 """Of a mel frame, which is the hop of every synthesizer here."""
+
 
 class Controller(QObject):
     """What the window's intents call. Every method returns at once."""
@@ -66,9 +67,9 @@ class Controller(QObject):
         self.comparison = Comparison(state, self._failed, self)
         self.sound = SoundDesk(state, settings, self._failed, audio, self)
         self.voices = VoiceDesk(
-            state, self._pool, self._model_job, models, lambda: self.selection, data_dir / "voices", self._failed, self
+            state, self._pool, self.model_job, models, lambda: self.selection, data_dir / "voices", self._failed, self
         )
-        self.speech = SpeechDesk(state, self.sound, self._model_job, models, lambda: self.selection, self._enter, self)
+        self.speech = SpeechDesk(state, self.sound, self.model_job, models, lambda: self.selection, self._enter, self)
         self.corpus = Browsing(state, settings, self._load_utterance, seed, self)
         self.sound.recorded.connect(self._recorded)
 
@@ -99,7 +100,7 @@ class Controller(QObject):
         """Queue disk work."""
         return self._pool.submit(title, function)
 
-    def _model_job(self, title: str, function: Callable[[Job], Any]) -> Task:
+    def model_job(self, title: str, function: Callable[[Job], Any]) -> Task:
         """Queue work with models: one runs at a time, and the window shows it."""
         task = self._runner.submit(title, function)
         task.started.connect(lambda: self._begin(task))
@@ -151,13 +152,13 @@ class Controller(QObject):
         selection = self.selection
 
         def work(job: Job) -> str:
-            jobs.warm_up(job)
-            job.send(jobs.compute_devices())
+            model_choice.warm_up(job)
+            job.send(model_choice.compute_devices())
             for kind in KINDS:
                 job.send((kind, self.models.names(kind)))
-            return jobs.load_selected(job, self.models, selection)
+            return model_choice.load_selected(job, self.models, selection)
 
-        task = self._model_job("Loading the models", work)
+        task = self.model_job("Loading the models", work)
         task.partial.connect(self._show_models)
         task.succeeded.connect(self._models_loaded)
         return task
@@ -180,31 +181,31 @@ class Controller(QObject):
         self.state.set_models(replace(self.state.models(kind), current=name))
         if kind == "encoder":
             self._embed_anew()
-        selection = self.selection
-        task = self._model_job(f"Loading {name}", lambda job: jobs.load_selected(job, self.models, selection, (kind,)))
-        task.succeeded.connect(self._models_loaded)
+        self._load(f"Loading {name}", self.selection, (kind,))
 
     def choose_device(self, name: str) -> None:
         """Run the networks on another device from now on."""
         self.selection = replace(self.selection, device=name or None)
         self.settings.set("device", name)
         self.state.set_compute_devices(replace(self.state.compute_devices, current=name))
-        selection = self.selection
-        task = self._model_job(f"Moving to {name}", lambda job: jobs.load_selected(job, self.models, selection))
+        self._load(f"Moving to {name}", self.selection)
+
+    def _load(self, title: str, selection: Selection, kinds: Sequence[str] = KINDS) -> None:
+        task = self.model_job(title, lambda job: model_choice.load_selected(job, self.models, selection, kinds))
         task.succeeded.connect(self._models_loaded)
 
     def fetch_models(self, name: str) -> None:
         """Download a set of models."""
-        task = self._model_job(
+        task = self.model_job(
             f"Downloading {name}", lambda job: self.models.registry().fetch(name, progress=job.progress)
         )
-        task.succeeded.connect(lambda _: self._fetched())
+        task.succeeded.connect(self._fetched)
 
-    def _fetched(self) -> None:
+    def _fetched(self, _: Any) -> None:
         self.load_models()
 
     def _show_models(self, found: Any) -> None:
-        if isinstance(found, jobs.ComputeDevices):
+        if isinstance(found, model_choice.ComputeDevices):
             current = self.selection.device or found.best
             self.state.set_compute_devices(replace(self.state.compute_devices, names=found.names, current=current))
             return
@@ -313,7 +314,7 @@ class Controller(QObject):
                     clip, embed=found.embed, partials=found.partials, coaching=found.coaching, problem=found.problem
                 )
 
-        task = self._model_job("Hearing the voice", work)
+        task = self.model_job("Hearing the voice", work)
         task.succeeded.connect(show)
         task.failed.connect(lambda *_: self._update_if_same(clip, problem="No voice could be taken from this clip."))
         task.cancelled.connect(lambda: self._update_if_same(clip, problem="Cancelled: load the clip again to use it."))
@@ -336,8 +337,8 @@ class Controller(QObject):
 
     def _embed_result(self, result: Result) -> None:
         selection = self.selection
-        task = self._model_job(
-            "Comparing", lambda job: jobs.embed_sound(self.models, selection, result.wav, result.sample_rate)
+        task = self.model_job(
+            "Comparing", lambda job: speech_jobs.embed_sound(self.models, selection, result.wav, result.sample_rate)
         )
         task.succeeded.connect(lambda embed: self._show_embed(result.id, embed))
 
@@ -426,7 +427,7 @@ class Controller(QObject):
             for number, (result, path) in enumerate(files):
                 job.progress(number, len(files))
                 path.parent.mkdir(parents=True, exist_ok=True)
-                job.send((result, jobs.export(result, path)))
+                job.send((result, speech_jobs.export(result, path)))
 
         def saved(part: Any) -> None:
             result, path = part

@@ -19,6 +19,7 @@ import numpy as np
 
 from audio.errors import AudioError, ModelError, TextError
 from toolbox.provenance import ModelInfo, Provenance, file_sha256, voice_id
+from toolbox.vocoding import vocode_segments
 
 Progress = Callable[[int, int], None]
 Reference = str | Path | np.ndarray | Sequence["str | Path | np.ndarray"]
@@ -28,10 +29,6 @@ log = logging.getLogger(__name__)
 DEFAULT_MODEL = "default"
 GRIFFIN_LIM = "griffin-lim"
 """The vocoder without a model: the default until a trained one sounds better."""
-PEAK = 0.97
-EDGE_SECONDS = 0.005
-"""Fade at the cuts between segments: a vocoder does not end a segment at zero, and a step is heard as a
-click."""
 STAGES = (("encoder", 5), ("synthesizer", 30), ("vocoder", 65))
 """Stages of ``clone`` with their share of its time in per cent (two CPU cores, WaveRNN, a sentence of 5
 s)."""
@@ -58,6 +55,8 @@ class Speech:
     voice: str = ""
     """Start of the SHA-256 of the reference."""
     trim_silences: bool = False
+    retakes: tuple[tuple[int, int], ...] = ()
+    """(index, seed) of each segment that was said again."""
 
     @property
     def seconds(self) -> float:
@@ -67,13 +66,7 @@ class Speech:
     @property
     def alignment(self) -> np.ndarray:
         """The segments' alignments as one matrix with these along its diagonal."""
-        blocks = [np.asarray(block, dtype=np.float32) for block in self.alignments]
-        joined = np.zeros((sum(len(b) for b in blocks), sum(b.shape[1] for b in blocks)), dtype=np.float32)
-        row = column = 0
-        for block in blocks:
-            joined[row : row + block.shape[0], column : column + block.shape[1]] = block
-            row, column = row + block.shape[0], column + block.shape[1]
-        return joined
+        return joined_alignment(self.alignments)
 
     @property
     def warnings(self) -> list[str]:
@@ -88,7 +81,7 @@ class Speech:
     def provenance(self) -> Provenance:
         """The mark that ``save`` writes into the file."""
         models = {model.kind: str(model) for model in self.models}
-        return Provenance(self.text, self.seed, models, self.voice, self.trim_silences)
+        return Provenance(self.text, self.seed, models, self.voice, self.trim_silences, self.retakes)
 
     def save(self, path: str | Path) -> Path:
         """Write a wav, flac or ogg file that says of itself that it is synthetic.
@@ -284,20 +277,11 @@ class VoiceCloner:
     ) -> np.ndarray:
         """Mel (80, T), or the mels of several segments, -> wav (S,) float32 with peak 0.97.
 
-        Segments go through the vocoder in one run (short runs waste most of a folded batch) and are cut apart
-        again.
-
         Args:
             pauses: seconds of silence after each segment; missing ones are 0.
         """
-        from audio.signal import normalize_peak
-
         parts = [mels] if isinstance(mels, np.ndarray) else list(mels)
-        mel = np.concatenate(parts, axis=1)
-        wav = np.asarray(self.vocoder.vocode(mel, seed=seed, progress=progress), dtype=np.float32)
-        lengths = [part.shape[1] for part in parts]
-        wav = _with_pauses(wav, lengths, pauses, int(self.vocoder.sample_rate))
-        return np.asarray(normalize_peak(wav, PEAK), dtype=np.float32) if np.any(wav) else wav
+        return vocode_segments(self.vocoder, parts, pauses, seed=seed, progress=progress).wav
 
     def clone(
         self,
@@ -320,18 +304,14 @@ class VoiceCloner:
         stage.start("encoder")
         embed = self.embed_reference(reference)
         result = self.synthesize(text, embed, seed=seed, progress=stage.start("synthesizer"))
-        wav = self.vocode(
-            list(result.mels), pauses=list(result.pauses), seed=seed, progress=stage.start("vocoder")
+        voiced = vocode_segments(
+            self.vocoder, list(result.mels), list(result.pauses), seed=seed, trim_silences=trim_silences,
+            progress=stage.start("vocoder"),
         )
-        if trim_silences:
-            from audio.vad import trim_long_silences
-
-            trimmed = np.asarray(trim_long_silences(wav, self.sample_rate), dtype=np.float32)
-            wav = trimmed if len(trimmed) else wav
         stage.finish()
         return Speech(
-            wav=wav,
-            sample_rate=self.sample_rate,
+            wav=voiced.wav,
+            sample_rate=voiced.sample_rate,
             mel=np.concatenate(list(result.mels), axis=1),
             alignments=list(result.alignments),
             embed=embed,
@@ -439,22 +419,11 @@ def _shorten(text: str, length: int = 60) -> str:
     return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
-def _with_pauses(
-    wav: np.ndarray, frames: Sequence[int], pauses: Sequence[float], sample_rate: int
-) -> np.ndarray:
-    """Cut a wav (S,) where its segments of ``frames`` mel frames meet and put silence after each."""
-    ends = np.round(np.cumsum(frames) * len(wav) / max(sum(frames), 1)).astype(int)
-    pieces: list[np.ndarray] = []
-    start = 0
-    for index, end in enumerate(ends):
-        piece = wav[start:end].copy()
-        edge = min(int(EDGE_SECONDS * sample_rate), len(piece) // 2)
-        ramp = np.linspace(0.0, 1.0, edge, dtype=np.float32)
-        if edge and index > 0:
-            piece[:edge] *= ramp
-        if edge and index < len(ends) - 1:
-            piece[-edge:] *= ramp[::-1]
-        pause = float(pauses[index]) if index < len(pauses) else 0.0
-        pieces += [piece, np.zeros(int(round(pause * sample_rate)), dtype=np.float32)]
-        start = end
-    return np.concatenate(pieces)
+def joined_alignment(blocks: Sequence[np.ndarray]) -> np.ndarray:
+    """Alignments (T/r, L) of segments as one matrix with these along its diagonal."""
+    joined = np.zeros((sum(len(b) for b in blocks), sum(b.shape[1] for b in blocks)), dtype=np.float32)
+    row = column = 0
+    for block in blocks:
+        joined[row : row + len(block), column : column + block.shape[1]] = block
+        row, column = row + len(block), column + block.shape[1]
+    return joined

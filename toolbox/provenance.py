@@ -42,11 +42,14 @@ class Provenance:
     voice: str
     """Start of the SHA-256 of the reference: tells two voices apart and names nobody."""
     trim_silences: bool = False
+    retakes: tuple[tuple[int, int], ...] = ()
+    """(index, seed) of each segment that was said again: spoken and vocoded alone, with that seed."""
     program: str = PROGRAM
 
     def metadata(self) -> dict[str, str]:
         """Tags for ``audio.io.save_wav``."""
         models = {kind: name for kind, name in self.models.items() if kind in KINDS}
+        retakes = " ".join(f"{index + 1}:{seed}" for index, seed in self.retakes)
         return {
             "title": "Synthetic speech",
             "synthetic": "yes",
@@ -55,6 +58,7 @@ class Provenance:
             "voice": self.voice,
             "text": self.text,
             "trim_silences": "yes" if self.trim_silences else "no",
+            **({"retakes": retakes} if retakes else {}),
             **models,
         }
 
@@ -70,10 +74,16 @@ def parse_metadata(metadata: Mapping[str, str]) -> Provenance | None:
             models={kind: metadata[kind] for kind in KINDS},
             voice=metadata["voice"],
             trim_silences=metadata.get("trim_silences") == "yes",
+            retakes=tuple(_retake(word) for word in metadata.get("retakes", "").split()),
             program=metadata["program"],
         )
     except (ValueError, KeyError):
         return None
+
+
+def _retake(word: str) -> tuple[int, int]:
+    number, _, seed = word.partition(":")
+    return int(number) - 1, int(seed)
 
 
 def file_sha256(path: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -60,7 +61,6 @@ class SegmentInfo:
     text: str
     ok: bool = True
     warnings: tuple[str, ...] = ()
-    seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,6 +77,8 @@ class Take:
     segments: tuple[SegmentInfo, ...]
     pauses: tuple[float, ...]
     """Seconds of silence after each."""
+    retakes: tuple[tuple[int, int], ...] = ()
+    """(index, seed) of each segment that was said again."""
 
     @property
     def mel(self) -> np.ndarray:
@@ -103,6 +105,8 @@ class Result:
     sample_rate: int
     spans: tuple[tuple[int, int], ...] = ()
     """Samples [start, stop) of each segment, without the pause after it."""
+    gain: float = math.inf
+    """Of ``toolbox.vocoding.Voiced``."""
     models: tuple[Any, ...] = ()
     """toolbox.provenance.ModelInfo of the three models."""
     voice_id: str = ""

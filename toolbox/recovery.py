@@ -113,12 +113,16 @@ class Recovery(QObject):
         text, seed = (mark.text, mark.seed) if mark is not None else (sound.name, 0)
         models = tuple(ModelInfo(kind, *_split(mark.models[kind])) for kind in KINDS) if mark is not None else ()
         voice = VoiceChoice("recovered", sound.speaker, None)
-        take = Take(text, voice, seed, (mel,), (), (SegmentInfo(text),), (0.0,))
+        retakes = mark.retakes if mark is not None else ()
+        take = Take(text, voice, seed, (mel,), (), (SegmentInfo(text),), (0.0,), retakes)
         saved = str(sound.extra.get("saved_to") or "")
         wav = _wav(sound)
         self._state.add_result(Result(
-            self._state.new_id(), sound.name, sound.speaker, take, wav, sound.sample_rate, ((0, len(wav)),), models,
-            mark.voice if mark is not None else "", bool(mark is not None and mark.trim_silences),
+            self._state.new_id(), sound.name, sound.speaker, take, wav, sound.sample_rate,
+            spans=((0, len(wav)),),
+            models=models,
+            voice_id=mark.voice if mark is not None else "",
+            trim_silences=bool(mark is not None and mark.trim_silences),
             saved_to=Path(saved) if saved else None,
         ))
 
@@ -170,7 +174,7 @@ def _saved_clip(clip: Clip) -> SavedSound:
 def _saved_result(result: Result) -> SavedSound:
     models = {model.kind: str(model) for model in result.models}
     take = result.take
-    mark = Provenance(take.text, take.seed, models, result.voice_id, result.trim_silences)
+    mark = Provenance(take.text, take.seed, models, result.voice_id, result.trim_silences, take.retakes)
     saved = "" if result.saved_to is None else str(result.saved_to)
     return SavedSound(
         result.name, result.speaker, "", result.wav, result.sample_rate, mark.metadata(), {"saved_to": saved}

@@ -10,11 +10,14 @@ from typing import Any
 import numpy as np
 from PyQt5.QtCore import QObject
 
-from toolbox import jobs
-from toolbox.jobs import Models, Selection
+from toolbox import speech_jobs
+from toolbox.model_choice import Models, Selection
+from toolbox.provenance import ModelInfo
+from toolbox.reporter import Part
 from toolbox.sound_desk import SoundDesk
-from toolbox.state import Result, SegmentInfo, Take, ToolboxState, VoiceChoice
+from toolbox.state import Result, Take, ToolboxState, VoiceChoice
 from toolbox.tasks import Job, Task
+from toolbox.vocoding import Piece, Voiced
 
 NAME_WORDS = 5
 
@@ -33,11 +36,6 @@ class _Order:
     reference_wav: np.ndarray | None
     streaming: bool
 
-    @property
-    def embed(self) -> np.ndarray:
-        assert self.voice.embed is not None
-        return self.voice.embed
-
 
 @dataclass(frozen=True)
 class _Stage:
@@ -46,6 +44,15 @@ class _Stage:
     name: str
     rate_of: int = 0
     """Frames that the part makes, to tell how fast it is; 0 when that says nothing."""
+
+
+@dataclass(frozen=True, eq=False)
+class _Made:
+    """The worker has all of the sound."""
+
+    voiced: Voiced
+    models: tuple[ModelInfo, ...]
+    voice_id: str
 
 
 class SpeechDesk(QObject):
@@ -82,7 +89,7 @@ class SpeechDesk(QObject):
             return None
         clips = [clip for clip in map(self._state.clip, voice.clip_ids) if clip is not None]
         if seed is None:
-            seed = self._state.seed if self._state.use_seed else jobs.draw_seed()
+            seed = self._state.seed if self._state.use_seed else speech_jobs.draw_seed()
         return _Order(
             text, voice, seed, self._selection(), self._state.trim_silences,
             tuple(clip.path or clip.wav for clip in clips) or (voice.embed,),
@@ -101,10 +108,10 @@ class SpeechDesk(QObject):
 
         def work(job: Job) -> np.ndarray | None:
             job.send(_Stage("synthesizing"))
-            part = jobs.Part(job, 0, 30)
-            spoken = jobs.speak(part, self._models, order.selection, order.text, order.embed, order.seed)
-            job.send(spoken)
-            return self._sound_out(jobs.Part(job, 30, 95), job, order, spoken)
+            part = Part(job, 0, 30)
+            take = speech_jobs.speak(part, self._models, order.selection, order.text, order.voice, order.seed)
+            job.send(take)
+            return self._sound_out(Part(job, 30, 95), order, take)
 
         self._speech_job("Cloning", work, order)
 
@@ -115,7 +122,7 @@ class SpeechDesk(QObject):
             return
 
         def work(job: Job) -> None:
-            job.send(jobs.speak(job, self._models, order.selection, order.text, order.embed, order.seed))
+            job.send(speech_jobs.speak(job, self._models, order.selection, order.text, order.voice, order.seed))
 
         self._speech_job("Synthesizing", work, order)
 
@@ -130,24 +137,23 @@ class SpeechDesk(QObject):
         if order is None:
             return
         order = replace(order, voice=take.voice)
-        spoken = _spoken(replace(take, seed=seed))
+        seeded = replace(take, seed=seed)
 
         def work(job: Job) -> np.ndarray | None:
-            return self._sound_out(jobs.Part(job, 0, 95), job, order, spoken)
+            return self._sound_out(Part(job, 0, 95), order, seeded)
 
-        self._speech_job("Vocoding", work, order, take)
+        self._speech_job("Vocoding", work, order, seeded)
 
-    def _sound_out(self, part: jobs.Part, job: Job, order: _Order, spoken: jobs.Spoken) -> np.ndarray | None:
+    def _sound_out(self, job: Part, order: _Order, take: Take) -> np.ndarray | None:
         """In the worker: sound, mark and voice of mels."""
-        job.send(_Stage("vocoding", sum(mel.shape[1] for mel in spoken.mels)))
-        made = jobs.sound(
-            part, self._models, order.selection, spoken,
-            trim_silences=order.trim_silences, streaming=order.streaming,
+        job.send(_Stage("vocoding", take.mel.shape[1]))
+        voiced = speech_jobs.sound(
+            job, self._models, order.selection, take, trim_silences=order.trim_silences
         )
-        job.send((made, jobs.reference_id(order.reference)))
+        job.send(_Made(voiced, self._models.info(order.selection), speech_jobs.reference_id(order.reference)))
         job.send(_Stage("comparing"))
-        part.check()
-        return jobs.embed_sound(self._models, order.selection, made.wav, made.sample_rate)
+        job.check()
+        return speech_jobs.embed_sound(self._models, order.selection, voiced.wav, voiced.sample_rate)
 
     def _speech_job(self, title: str, work: Callable[[Job], Any], order: _Order, take: Take | None = None) -> None:
         started = time.monotonic()
@@ -157,18 +163,17 @@ class SpeechDesk(QObject):
         def show(part: Any) -> None:
             if isinstance(part, _Stage):
                 self._enter(part.name, part.rate_of)
-            elif isinstance(part, jobs.Spoken):
-                made["take"] = _take(part, order.voice)
-                self._state.set_take(made["take"])
+            elif isinstance(part, Take):
+                made["take"] = part
+                self._state.set_take(part)
                 self._warn(part)
-            elif isinstance(part, jobs.SoundPiece):
+            elif isinstance(part, Piece):
                 if order.streaming:
                     self._sound.stream(playing_id, part.wav, part.sample_rate)
             else:
-                sound, voice_id = part
                 self._sound.end_stream()
                 taken = time.monotonic() - started
-                made["result"] = self._add_result(playing_id, order, made["take"], sound, voice_id, taken)
+                made["result"] = self._add_result(playing_id, order, made["take"], part, taken)
 
         def finish(embed: np.ndarray | None) -> None:
             if made["result"] is not None and embed is not None:
@@ -180,18 +185,18 @@ class SpeechDesk(QObject):
         task.succeeded.connect(finish)
         task.failed.connect(lambda *_: self._sound.end_stream())
 
-    def _warn(self, spoken: jobs.Spoken) -> None:
-        for text, ok, warnings, _ in spoken.segments:
-            if not ok:
-                self._state.add_log("warning", f"“{_first_words(text)}”: {', '.join(warnings)}. Say it again alone.")
+    def _warn(self, take: Take) -> None:
+        for segment in take.segments:
+            if not segment.ok:
+                words, problems = _first_words(segment.text), ", ".join(segment.warnings)
+                self._state.add_log("warning", f"“{words}”: {problems}. Say it again alone.")
 
-    def _add_result(
-        self, result_id: int, order: _Order, take: Take, sound: jobs.Sound, voice_id: str, taken: float
-    ) -> Result:
+    def _add_result(self, result_id: int, order: _Order, take: Take, made: _Made, taken: float) -> Result:
+        voiced = made.voiced
         result = Result(
-            result_id, f"{order.voice.name}: {_first_words(take.text)}", order.voice.name, take, sound.wav,
-            sound.sample_rate, sound.spans, sound.models, voice_id, order.trim_silences, order.reference_wav,
-            seconds_taken=taken,
+            result_id, f"{order.voice.name}: {_first_words(take.text)}", order.voice.name, take, voiced.wav,
+            voiced.sample_rate, spans=voiced.spans, gain=voiced.gain, models=made.models, voice_id=made.voice_id,
+            trim_silences=order.trim_silences, reference_wav=order.reference_wav, seconds_taken=taken,
         )
         for gone in self._state.add_result(result):
             saved = f"it is in {gone.saved_to}" if gone.saved_to else "it had not been exported"
@@ -210,42 +215,31 @@ class SpeechDesk(QObject):
         take = result.take if result is not None else self._state.take
         if take is None or not 0 <= index < len(take.segments) or take.voice.embed is None:
             return
-        spoken, voice, selection, seed = _spoken(take), take.voice, self._selection(), jobs.draw_seed()
-        embed = take.voice.embed
-        trim = result.trim_silences if result is not None else False
+        selection, seed = self._selection(), speech_jobs.draw_seed()
 
-        def work(job: Job) -> Any:
-            new = jobs.say_again(jobs.Part(job, 0, 40), self._models, selection, spoken, index, embed, seed)
+        def work(job: Job) -> tuple[Take, Voiced | None, np.ndarray | None]:
+            new = speech_jobs.say_again(Part(job, 0, 40), self._models, selection, take, index, seed)
             if result is None:
                 return new, None, None
-            old = jobs.Sound(result.wav, result.sample_rate, result.spans, result.models)
-            sound = jobs.sound_again(jobs.Part(job, 40, 95), self._models, selection, new, index, old, trim)
-            return new, sound, jobs.embed_sound(self._models, selection, sound.wav, sound.sample_rate)
+            old = Voiced(result.wav, result.sample_rate, result.spans, result.gain)
+            voiced = speech_jobs.sound_again(
+                Part(job, 40, 95), self._models, selection, new, index, old, result.trim_silences
+            )
+            return new, voiced, speech_jobs.embed_sound(self._models, selection, voiced.wav, voiced.sample_rate)
 
-        def show(made: Any) -> None:
-            new, sound, heard = made
-            fresh = _take(new, voice)
+        def show(made: tuple[Take, Voiced | None, np.ndarray | None]) -> None:
+            new, voiced, heard = made
             if self._state.take is take:
-                self._state.set_take(fresh)
+                self._state.set_take(new)
             self._warn(new)
-            if result is not None and sound is not None:
+            if result is not None and voiced is not None:
                 self._state.update_result(
-                    result.id, take=fresh, wav=sound.wav, spans=sound.spans, embed=heard, saved_to=None
+                    result.id, take=new, wav=voiced.wav, spans=voiced.spans, embed=heard, saved_to=None
                 )
                 if self._state.auto_play:
-                    self._sound.play("result", result.id, sound.wav, sound.sample_rate)
+                    self._sound.play("result", result.id, voiced.wav, voiced.sample_rate)
 
         self._submit("Saying it again", work).succeeded.connect(show)
-
-
-def _take(spoken: jobs.Spoken, voice: VoiceChoice) -> Take:
-    segments = tuple(SegmentInfo(*segment) for segment in spoken.segments)
-    return Take(spoken.text, voice, spoken.seed, spoken.mels, spoken.alignments, segments, spoken.pauses)
-
-
-def _spoken(take: Take) -> jobs.Spoken:
-    segments = tuple((s.text, s.ok, s.warnings, s.seed) for s in take.segments)
-    return jobs.Spoken(take.text, take.seed, take.mels, take.alignments, segments, take.pauses)
 
 
 def _first_words(text: str) -> str:

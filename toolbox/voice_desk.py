@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 from PyQt5.QtCore import QObject
 
-from toolbox.jobs import Models, Selection, draw_seed
+from toolbox.model_choice import Models, Selection
+from toolbox.speech_jobs import draw_seed
 from toolbox.state import ToolboxState, VoiceChoice
 from toolbox.tasks import Job, Task, TaskRunner
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from PyQt5.QtWidgets import QApplication
 
     from toolbox.controller import Controller
-    from toolbox.jobs import Models
+    from toolbox.model_choice import Models
     from toolbox.sound_desk import Audio
     from toolbox.views.main_window import MainWindow
 
@@ -138,7 +138,7 @@ class Program:
 
         from toolbox import theme
         from toolbox.controller import Controller
-        from toolbox.jobs import Models
+        from toolbox.model_choice import Models
         from toolbox.recovery import Recovery
         from toolbox.session import user_data_dir
         from toolbox.settings import Settings

@@ -134,10 +134,10 @@ def test_load_clone_export_save_and_use_the_voice_again(drive, clip, tmp_path, m
 
 @pytest.mark.timeout(60)
 def test_without_models_the_window_says_so_and_works(drive, clip, tmp_path, monkeypatch):
-    from toolbox import jobs
+    from toolbox import model_choice
 
-    monkeypatch.setattr(jobs.Models, "has", lambda self, kind, selection: False)
-    monkeypatch.setattr(jobs.Models, "names", lambda self, kind: ())
+    monkeypatch.setattr(model_choice.Models, "has", lambda self, kind, selection: False)
+    monkeypatch.setattr(model_choice.Models, "names", lambda self, kind: ())
 
     def steps(program):
         state = program.state

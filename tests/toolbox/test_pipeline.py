@@ -35,9 +35,9 @@ def test_result_shapes(cloner, clip):
     assert speech.alignment.sum() == 7 + 5
 
 
-def test_segments_share_a_vocoder_run_and_are_set_apart_by_silence(cloner, clip):
+def test_segments_are_set_apart_by_silence(cloner, clip):
     speech = cloner.clone("One two. Three.", clip, seed=1)
-    assert cloner.vocoder.runs == 1
+    assert cloner.vocoder.runs == 2
     first, pause = 28 * 200, 4000
     assert len(speech.wav) == first + pause + 20 * 200
     assert not speech.wav[first : first + pause].any()

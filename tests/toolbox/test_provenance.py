@@ -1,5 +1,7 @@
 """The mark of generated files."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -10,10 +12,13 @@ MARK = Provenance("Hello.", 3, {"encoder": "a@1", "synthesizer": "b@2", "vocoder
 
 def test_the_mark_survives_its_tags():
     assert parse_metadata(MARK.metadata()) == MARK
+    again = replace(MARK, retakes=((1, 77), (4, 0)))
+    assert again.metadata()["retakes"] == "2:77 5:0"
+    assert parse_metadata(again.metadata()) == again
     assert parse_metadata({**MARK.metadata(), "trim_silences": "yes"}) != MARK
 
 
-@pytest.mark.parametrize("change", [{"synthetic": "no"}, {"seed": "many"}])
+@pytest.mark.parametrize("change", [{"synthetic": "no"}, {"seed": "many"}, {"retakes": "2 7"}])
 def test_other_tags_are_no_mark(change):
     assert parse_metadata({**MARK.metadata(), **change}) is None
 

@@ -6,7 +6,9 @@ import pytest
 from toolbox.audio_devices import DeviceList
 from toolbox.controller import Controller
 from toolbox.estimate import Estimate
-from toolbox.jobs import Models, find_sound_files, groups, guess_speaker
+from toolbox.jobs import find_sound_files, guess_speaker
+from toolbox.model_choice import Models
+from toolbox.provenance import KINDS, ModelInfo
 from toolbox.recovery import Recovery
 from toolbox.settings import Settings
 from toolbox.sound_desk import Audio
@@ -26,8 +28,9 @@ def test_text_clips_and_results_come_back_after_a_crash(qtbot, cloner, tmp_path,
     control.add_clip(speechlike(1.0), 16000, "Me", "Recording 1", source="recording")
     wav = (0.5 * speechlike(1.0, seed=2)).astype(np.float32)
     voice = VoiceChoice("clip", "Me", None)
-    take = Take("Hello.", voice, 5, (np.zeros((80, 4)),), (), (SegmentInfo("Hello."),), (0.0,))
-    state.add_result(Result(state.new_id(), "Me: Hello.", "Me", take, wav, 16000))
+    take = Take("Hello.", voice, 5, (np.zeros((80, 4)),), (), (SegmentInfo("Hello."),), (0.0,), ((0, 7),))
+    models = tuple(ModelInfo(kind, "tiny") for kind in KINDS)
+    state.add_result(Result(state.new_id(), "Me: Hello.", "Me", take, wav, 16000, models=models))
     assert recovery.shutdown(keep=True) and control.shutdown()
     # The system releases the lock of a process that has crashed; this one lives on.
     recovery._store._own.unlock()
@@ -39,6 +42,7 @@ def test_text_clips_and_results_come_back_after_a_crash(qtbot, cloner, tmp_path,
     assert control.state.text == "What was typed."
     assert [clip.name for clip in control.state.clips] == ["Recording 1"]
     back = control.state.results[0]
+    assert back.take.retakes == ((0, 7),)
     assert back.name == "Me: Hello." and np.allclose(back.wav, wav, atol=1e-3)
     assert recovery.shutdown() and control.shutdown()
 
@@ -58,11 +62,6 @@ def test_a_dropped_folder_is_walked_in_order(tmp_path):
         path.parent.mkdir(exist_ok=True)
         path.touch()
     assert [path.name for path in find_sound_files([tmp_path])] == ["1.flac", "2.wav"]
-
-
-def test_segments_are_vocoded_in_growing_groups_when_they_are_heard_at_once():
-    assert [list(group) for group in groups(6, True)] == [[0], [1, 2], [3, 4, 5]]
-    assert [list(group) for group in groups(6, False)] == [[0, 1, 2, 3, 4, 5]]
 
 
 def test_time_left_and_rate_are_those_of_the_stage():
