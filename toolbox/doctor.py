@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from audio.errors import ToolboxError
+from audio.errors import Cancelled, ToolboxError
 
 OK, NOTE, FAULT = "ok", "note", "fault"
 ROOT = Path(__file__).resolve().parent.parent
@@ -56,17 +56,30 @@ class Finding:
     message: str
 
 
-def run_doctor(with_clone: bool = True, write: Callable[[str], object] = print) -> int:
-    """Do every check and write a line for each; returns 0, or 1 when something must be mended."""
+def run_doctor(
+    with_clone: bool = True,
+    write: Callable[[str], object] = print,
+    progress: Callable[[int, int], None] | None = None,
+) -> int:
+    """Do every check and write a line for each; returns 0, or 1 when something must be mended.
+
+    ``progress`` is that of the trial run; ``Cancelled`` from it or from ``write`` ends the checks.
+    """
     checks: list[Callable[[], Iterator[Finding]]] = [
         check_python, check_packages, check_libraries, check_display, check_audio, check_gpu, check_models,
     ]
     if with_clone:
-        checks.append(check_clone)
+
+        def trial_run() -> Iterator[Finding]:
+            return check_clone(progress)
+
+        checks.append(trial_run)
     faults = 0
     for check in checks:
         try:
             findings = list(check())
+        except Cancelled:
+            raise
         except Exception as error:  # A check that breaks is a finding too.
             findings = [Finding(FAULT, f"{check.__name__} broke: {type(error).__name__}: {error}")]
         for finding in findings:
@@ -196,13 +209,13 @@ def check_models() -> Iterator[Finding]:
             yield Finding(FAULT, str(error))
 
 
-def check_clone() -> Iterator[Finding]:
+def check_clone(progress: Callable[[int, int], None] | None = None) -> Iterator[Finding]:
     """A trial run with a fixed seed against the stored result."""
     import time
 
     started = time.monotonic()
     try:
-        now = trial()
+        now = trial(progress=progress)
     except ToolboxError as error:
         yield Finding(FAULT, f"The trial run failed: {error}")
         return
@@ -233,12 +246,12 @@ def compare(now: dict[str, Any], stored: dict[str, Any], figures: str) -> Findin
     return Finding(OK, f"Trial run like the stored one: {figures}")
 
 
-def trial(cloner: Any = None) -> dict[str, Any]:
+def trial(cloner: Any = None, progress: Callable[[int, int], None] | None = None) -> dict[str, Any]:
     """Clone the bundled clip on the CPU with a fixed seed; returns the figures that are compared."""
     from toolbox.pipeline import VoiceCloner
 
     cloner = cloner or VoiceCloner(device="cpu")
-    speech = cloner.clone(TRIAL_TEXT, REFERENCE_CLIP, seed=TRIAL_SEED)
+    speech = cloner.clone(TRIAL_TEXT, REFERENCE_CLIP, seed=TRIAL_SEED, progress=progress)
     level = 10 * np.log10(float(np.mean(np.square(speech.wav, dtype=np.float64))) + 1e-12)
     try:
         similarity = cloner.similarity(speech)

@@ -157,12 +157,12 @@ class Wiring(QObject):
         def work(job: Job) -> int:
             from toolbox.doctor import run_doctor
 
-            return run_doctor(with_clone=False, write=job.send)
+            return run_doctor(write=job.send, progress=job.progress)
 
-        task: Task = self._controller.submit("Doctor", work)
+        # Its trial run takes the processor as any clone does: one after the other.
+        task: Task = self._controller.model_job("Doctor", work)
         task.partial.connect(dialog.add_line)
         task.finished.connect(lambda: dialog.set_running(False))
-        task.failed.connect(lambda error, details: self._window.show_error(str(error), details))
         dialog.closed.connect(task.cancel)
         dialog.set_running(True)
         dialog.open()

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from audio.errors import ModelError
+from audio.errors import Cancelled, ModelError
 from toolbox import doctor
 from toolbox.doctor import FAULT, NOTE, OK, Finding
 
@@ -24,6 +24,20 @@ def test_exit_code_follows_faults(monkeypatch):
     monkeypatch.setattr(doctor, "check_gpu", broken)
     assert doctor.run_doctor(with_clone=False, write=lines.append) == 1
     assert lines[-1] == "1 thing to mend." and any("unforeseen" in line for line in lines)
+
+
+def test_giving_up_the_trial_run_ends_the_checks(monkeypatch):
+    def stop(progress):
+        progress(1, 2)
+
+    def cancel(done, total):
+        raise Cancelled
+
+    for name in ("python", "packages", "libraries", "display", "audio", "gpu", "models"):
+        monkeypatch.setattr(doctor, f"check_{name}", lambda: iter([]))
+    monkeypatch.setattr(doctor, "trial", stop)
+    with pytest.raises(Cancelled):
+        doctor.run_doctor(write=lambda line: None, progress=cancel)
 
 
 def test_packages_against_pins(tmp_path):
@@ -72,7 +86,7 @@ def test_trial_run_with_stand_in_models(cloner, monkeypatch, tmp_path):
     figures = doctor.trial(cloner)
     assert figures == doctor.trial(cloner)
     assert figures["seconds"] > 1 and figures["models"]["vocoder"] == "fake-vocoder"
-    monkeypatch.setattr(doctor, "trial", lambda: figures)
+    monkeypatch.setattr(doctor, "trial", lambda **_: figures)
     path = tmp_path / "doctor.json"
     assert doctor.record(path) == 0
     assert json.loads(path.read_text())["seconds"] == figures["seconds"]
@@ -82,7 +96,7 @@ def test_trial_run_with_stand_in_models(cloner, monkeypatch, tmp_path):
 
 
 def test_a_trial_run_that_fails_is_a_fault(monkeypatch):
-    def fail():
+    def fail(**_):
         raise ModelError("There is no vocoder 'default'.")
 
     monkeypatch.setattr(doctor, "trial", fail)
@@ -91,6 +105,6 @@ def test_a_trial_run_that_fails_is_a_fault(monkeypatch):
 
 
 def test_silence_is_no_speech(monkeypatch):
-    monkeypatch.setattr(doctor, "trial", lambda: {**STORED, "level_db": -90.0})
+    monkeypatch.setattr(doctor, "trial", lambda **_: {**STORED, "level_db": -90.0})
     (finding,) = doctor.check_clone()
     assert finding.status == FAULT and "no plausible speech" in finding.message
