@@ -31,17 +31,15 @@ class Wiring(QObject):
         self._connect_speech()
         self._connect_results()
         self._connect_window()
+        self._connect_shared()
 
     def _connect_voices(self) -> None:
         panel, control = self._window.voice_panel, self._controller
         panel.record_requested.connect(control.sound.start_recording)
         panel.record_stop_requested.connect(control.sound.stop_recording)
         panel.input_chosen.connect(control.sound.choose_input)
-        panel.refresh_devices_requested.connect(control.sound.refresh_devices)
         panel.clip_selected.connect(control.select_clip)
         panel.speaker_selected.connect(control.voices.choose_speaker)
-        panel.play_clip_requested.connect(control.play_clip)
-        panel.stop_requested.connect(control.sound.stop)
         panel.trim_requested.connect(control.trim_clip)
         panel.clip_renamed.connect(control.rename_clip)
         panel.speaker_renamed.connect(control.rename_speaker)
@@ -58,14 +56,14 @@ class Wiring(QObject):
         voices.voice_renamed.connect(control.voices.rename)
         voices.voice_deleted.connect(control.voices.delete)
         voices.blend_requested.connect(control.voices.choose_blend)
-        voices.random_requested.connect(control.voices.choose_random)
+        for random_requested in (voices.random_requested, self._window.random_voice_requested):
+            random_requested.connect(control.voices.choose_random)
 
     def _connect_speech(self) -> None:
         panel, control = self._window.text_panel, self._controller
         panel.clone_requested.connect(control.speech.clone)
         panel.synthesize_requested.connect(control.speech.synthesize)
         panel.vocode_requested.connect(control.speech.vocode)
-        panel.cancel_requested.connect(control.cancel)
         panel.text_edited.connect(self._state.set_text)
         panel.option_changed.connect(self._set_option)
         panel.model_chosen.connect(control.choose_model)
@@ -75,14 +73,10 @@ class Wiring(QObject):
     def _connect_results(self) -> None:
         panel, control = self._window.result_panel, self._controller
         panel.result_selected.connect(self._state.set_current_result)
-        panel.play_result_requested.connect(control.play_result)
-        panel.play_reference_requested.connect(control.play_reference)
-        panel.stop_requested.connect(control.sound.stop)
         panel.result_renamed.connect(lambda number, name: self._rename_result(number, name))
         panel.results_deleted.connect(self._state.remove_results)
         panel.segment_retry_requested.connect(lambda number, index: control.speech.say_again(index, number))
         panel.output_chosen.connect(control.sound.choose_output)
-        panel.refresh_devices_requested.connect(control.sound.refresh_devices)
         comparison = self._window.comparison_panel
         comparison.point_selected.connect(control.play_point)
         comparison.refit_requested.connect(control.comparison.refit)
@@ -96,14 +90,7 @@ class Wiring(QObject):
         window.voice_saved.connect(self._save_voice)
         window.voice_import_chosen.connect(lambda path: control.voices.import_file(Path(path)))
         window.voice_export_chosen.connect(lambda name, path: control.voices.export(name, Path(path)))
-        window.random_voice_requested.connect(control.voices.choose_random)
         window.record_toggled.connect(self._toggle_recording)
-        window.play_clip_requested.connect(control.play_clip)
-        window.play_result_requested.connect(control.play_result)
-        window.play_reference_requested.connect(control.play_reference)
-        window.stop_requested.connect(control.sound.stop)
-        window.cancel_requested.connect(control.cancel)
-        window.refresh_devices_requested.connect(control.sound.refresh_devices)
         window.refresh_models_requested.connect(control.refresh_models)
         window.fetch_requested.connect(self._offer_models)
         window.doctor_requested.connect(self._run_doctor)
@@ -111,6 +98,21 @@ class Wiring(QObject):
         control.error_raised.connect(window.show_error)
         control.results_exported.connect(self._exported)
         self._recovery.found.connect(self._ask_recover)
+
+    def _connect_shared(self) -> None:
+        """What a panel offers and the menu too."""
+        window, control = self._window, self._controller
+        voices, texts, results = window.voice_panel, window.text_panel, window.result_panel
+        for source in (voices, results, window):
+            source.stop_requested.connect(control.sound.stop)
+            source.refresh_devices_requested.connect(control.sound.refresh_devices)
+        for source in (results, window):
+            source.play_result_requested.connect(control.play_result)
+            source.play_reference_requested.connect(control.play_reference)
+        for requested in (voices.play_clip_requested, window.play_clip_requested):
+            requested.connect(control.play_clip)
+        for requested in (texts.cancel_requested, window.cancel_requested):
+            requested.connect(control.cancel)
 
     # --- small steps
 

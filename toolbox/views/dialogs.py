@@ -315,7 +315,7 @@ class DoctorDialog(QDialog):
         super().__init__(parent)
         self.setObjectName("doctor_dialog")
         self.setWindowTitle("Doctor")
-        self._head = QLabel("This checks the installation and changes nothing. The trial run at the end can take a minute.")
+        self._head = QLabel("This checks the installation and changes nothing. Its trial run can take a minute.")
         self._head.setObjectName("doctor_head")
         self._lines = QPlainTextEdit()
         self._lines.setObjectName("doctor_lines")
