@@ -7,7 +7,9 @@ import logging
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, replace
+from pathlib import Path
 
+from models.checkpoint import load_state, read_checkpoint
 from models.device import choose_device
 from synthesizer.config import TacotronConfig
 from synthesizer.task import SynthesizerTask, SynthesizerTaskConfig
@@ -37,6 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m synthesizer.train", description=__doc__)
     add_training_arguments(parser, "folder that synthesizer.preprocess wrote")
     parser.add_argument("--front_end", default="arpabet", choices=("arpabet", "rtvc"), help="phonemes or letters")
+    parser.add_argument("--init", type=Path, metavar="MODEL", help="start from the weights of this synthesizer")
     args = parser.parse_args(argv)
 
     def train() -> None:
@@ -51,9 +54,15 @@ def main(argv: Sequence[str] | None = None) -> int:
             args.overrides,
         )
         task = SynthesizerTask(args.data_root, configs["data"], configs["network"])
+        if args.init is not None:
+            load_state(task.network, read_checkpoint(args.init, "synthesizer").state, args.init)
         if task.train_data.unspeakable:
             logger.warning("%d utterances have no text that can be spoken.", len(task.train_data.unspeakable))
-        details = {"data": asdict(configs["data"]), "data_root": args.data_root.name}
+        details = {
+            "data": asdict(configs["data"]),
+            "data_root": args.data_root.name,
+            "initial": args.init.name if args.init is not None else None,
+        }
         device = choose_device(args.device)
         Trainer(
             task, configs["trainer"], run_dir(args), device, force_restart=args.force_restart, details=details

@@ -180,6 +180,12 @@ def test_the_train_command(data, tmp_path, capsys):
     assert (tmp_path / "run" / "last.pt").is_file()
     card = json.loads((tmp_path / "run" / "best.json").read_text())
     assert card["config"]["front_end"] == "arpabet" and card["card"]
+    # Another training begins where this one ended.
+    first = str(tmp_path / "run" / "best.safetensors")
+    tuned = ["tuned", *command[1:], *sizes, "--init", first, "--set", "lr=[[0,1e-9]]", "--set", "ema_decay=0"]
+    assert training.main([*tuned, "--set", "validation_fraction=0.25", "--set", "plot_every=0"]) == 0
+    weights = [read_checkpoint(tmp_path / run / "best.safetensors").state for run in ("run", "tuned")]
+    assert torch.allclose(weights[0]["encoder.embedding.weight"], weights[1]["encoder.embedding.weight"], atol=1e-6)
     assert training.main([*command, "--set", "no_such_thing=1"]) == 1
     assert "no_such_thing" in capsys.readouterr().err
 
