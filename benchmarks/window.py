@@ -21,10 +21,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from benchmarks.driver import Story, drive
 from models.environment import prepare_environment
 
 INTERVAL_MS = 10
@@ -140,34 +140,19 @@ class Lateness:
 
 def measure(args: argparse.Namespace, folder: Path) -> None:
     """Clones in the real window."""
-    from PyQt5.QtCore import QTimer
-
     program = program_in(folder, models_dir=args.models_dir)
     for choice in args.model:
         kind, _, name = choice.partition("=")
         program.settings.set(f"model/{kind}", name)
         program.controller.choose_model(kind, name)
     program.open()
-    script = story(program, args, Lateness(program.window, args.trace))
-    wanted: list[Any] = [lambda: True]
-
-    def advance() -> None:
-        if wanted[0]():
-            try:
-                wanted[0] = next(script)
-            except StopIteration:
-                timer.stop()
-                program.app.quit()
-
-    timer = QTimer(program.window)
-    timer.setInterval(20)
-    timer.timeout.connect(advance)
-    timer.start()
-    program.app.exec_()
-    program.close()
+    try:
+        drive(program, story(program, args, Lateness(program.window, args.trace)))
+    finally:
+        program.close()
 
 
-def story(program: Any, args: argparse.Namespace, lateness: Lateness) -> Iterator[Any]:
+def story(program: Any, args: argparse.Namespace, lateness: Lateness) -> Story:
     """What is done and measured, step by step."""
     state, control = program.state, program.controller
     yield lambda: state.models("vocoder").names and state.activity is None

@@ -9,11 +9,10 @@ from __future__ import annotations
 import argparse
 import sys
 import tempfile
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.driver import Story, drive, pause
 from models.environment import prepare_environment
 
 SIZES = ((1024, 700), (1280, 800), (1920, 1080))
@@ -51,42 +50,18 @@ def take(args: argparse.Namespace, folder: Path) -> None:
         cpu=True, seed=7, models_dir=args.models_dir or (), datasets_root=args.corpus, data=folder / "data"
     )
     program.open()
-    drive(program, steps(program, args))
-    program.close()
+    try:
+        drive(program, steps(program, args), TIMEOUT_SECONDS)
+    finally:
+        program.close()
 
 
-def drive(program: Any, script: Any) -> None:
-    """Run the event loop while a generator of steps tells what it waits for."""
-    from PyQt5.QtCore import QTimer
-
-    wanted: list[Callable[[], Any]] = [lambda: True]
-    deadline = time.monotonic() + TIMEOUT_SECONDS
-
-    def advance() -> None:
-        if time.monotonic() > deadline:
-            timer.stop()
-            program.app.exit(1)
-        elif wanted[0]():
-            try:
-                wanted[0] = next(script)
-            except StopIteration:
-                timer.stop()
-                program.app.exit(0)
-
-    timer = QTimer(program.window)
-    timer.setInterval(50)
-    timer.timeout.connect(advance)
-    timer.start()
-    if program.app.exec_():
-        raise SystemExit("screenshots: the window did not get there in time")
-
-
-def steps(program: Any, args: argparse.Namespace) -> Any:
+def steps(program: Any, args: argparse.Namespace) -> Story:
     """The story of the pictures."""
     state, window, control = program.state, program.window, program.controller
-    started = time.monotonic()
     window.resize(*SIZES[1])
-    yield lambda: state.models("vocoder").names and state.activity is None and time.monotonic() - started > 3
+    yield pause(3)
+    yield lambda: state.models("vocoder").names and state.activity is None
     shoot(args.out, window, "window-empty")
     control.load_files(args.clips)
     yield lambda: len(state.clips) == len(args.clips) and state.activity is None
@@ -100,18 +75,16 @@ def steps(program: Any, args: argparse.Namespace) -> Any:
             shoot(args.out, window, "window-cloning")
         yield lambda count=count: state.activity is None and len(state.results) == count
         control.select_clip(state.clips[-1].id)
-    settled = time.monotonic() + 12
-    yield lambda: time.monotonic() > settled and not state.projection.fitting
+    settled = pause(12)
+    yield lambda: settled() and not state.projection.fitting
     for width, height in SIZES:
         window.resize(width, height)
-        until = time.monotonic() + 1.0
-        yield lambda until=until: time.monotonic() > until
+        yield pause(1.0)
         shoot(args.out, window, f"window-{width}x{height}")
     window.resize(*SIZES[1])
     window.choose_theme("dark")
     window.show_log(True)
-    until = time.monotonic() + 1.0
-    yield lambda: time.monotonic() > until
+    yield pause(1.0)
     shoot(args.out, window, "window-dark")
 
 
