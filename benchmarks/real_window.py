@@ -28,6 +28,7 @@ from models.environment import prepare_environment
 
 TEXT = "This voice was recorded a minute ago.\nWhat it says now was never spoken."
 SCREEN = "-screen 0 1280x800x24"
+STEP_SECONDS = 600.0
 MIN_SEGMENT_CORRELATION = 0.95
 """Of each sentence that sounds while the next is made: its end may be cut by a block where the sound had to wait."""
 
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("-m", "--models_dir", type=Path, action="append", default=[])
     parser.add_argument("--model", action="append", default=[], metavar="KIND=NAME")
     parser.add_argument("--text", default=TEXT)
+    parser.add_argument("--trace", action="store_true", help="print what every thread does when a timer is late")
     parser.add_argument("--pictures", type=Path, help="folder for pictures of the window")
     args = parser.parse_args()
     missing = missing_programs() + [name for name in ("parecord", "xvfb-run") if shutil.which(name) is None]
@@ -71,7 +73,8 @@ def run(args: argparse.Namespace, folder: Path) -> bool:
     results: list[bool] = []
     program.open()
     try:
-        drive(program, story(program, args, folder, Lateness(program.window), results), 600.0)
+        lateness = Lateness(program.window, args.trace)
+        drive(program, story(program, args, folder, lateness, results), STEP_SECONDS)
     finally:
         closed = program.close()
     print(f"{'ok  ' if closed else 'FAIL'} every thread has ended")
@@ -102,10 +105,11 @@ def story(program: Any, args: argparse.Namespace, folder: Path, lateness: Any, r
     press("record_button")
     yield lambda: state.clips and state.clips[0].embed is not None and state.activity is None
     clip = state.clips[0]
+    lateness.report("recording")
     results.append(check("known wav -> window's recording", known, clip.wav))
     shoot(window, args.pictures, "recorded")
     print(f"  {clip.seconds:.1f} s; {clip.coaching.advice}")
-    lateness.report("recording")
+    lateness.forget()
 
     window.findChild(QPlainTextEdit, "text_edit").setPlainText(args.text)
     yield lambda: window.findChild(QAbstractButton, "clone_button").isEnabled()

@@ -128,6 +128,11 @@ class Lateness:
         self.values.append(max(0.0, 1000 * (now - self._last) - INTERVAL_MS))
         self._last = now
 
+    def forget(self) -> None:
+        """What came since the last report was the measurement's own work on this thread."""
+        self.values = []
+        self._last = time.perf_counter()
+
     def report(self, name: str) -> None:
         """Print what was seen since the last report."""
         values, self.values = sorted(self.values), []
