@@ -4,13 +4,18 @@ import math
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
+from pathlib import Path
 
 import pytest
 
 from audio.errors import Cancelled
 from toolbox.child_process import ChildFailure, ChildProcess
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -57,3 +62,37 @@ def test_giving_up_and_closing_end_it_at_once(child):
     closer.join()
     with pytest.raises(Cancelled):
         child.call(math.sqrt, 4.0)
+
+
+STARTED = """
+import runpy, sys
+from toolbox import window
+from toolbox.child_process import ChildProcess
+
+def look(*_):
+    child = ChildProcess("The trial")
+    heavy = "[name for name in ('PyQt5', 'torch', 'librosa', 'umap') if name in __import__('sys').modules]"
+    print(child.call(eval, heavy), child.call(eval, "__import__('toolbox.projection').projection._umap.__name__"))
+    child.close()
+    return 0
+
+window.main = look
+sys.argv = {argv!r}
+{start}
+"""
+
+
+@pytest.mark.parametrize(
+    ("argv", "start"),
+    [
+        (["demo_toolbox.py"], "runpy.run_path('demo_toolbox.py', run_name='__main__')"),
+        (["toolbox", "run"], "runpy.run_module('toolbox', run_name='__main__', alter_sys=True)"),
+    ],
+)
+def test_it_starts_however_the_program_was_started_and_loads_nothing_heavy(argv, start):
+    code = STARTED.format(argv=argv, start=start)
+    environment = {**os.environ, "DISPLAY": ":none"}
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (done.stdout.strip(), done.stderr) == ("[] _umap", "")
