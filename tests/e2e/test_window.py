@@ -134,8 +134,15 @@ def test_load_clone_export_save_and_use_the_voice_again(drive, clip, tmp_path, m
 
 @pytest.mark.timeout(60)
 def test_without_models_the_window_says_so_and_works(drive, clip, tmp_path, monkeypatch):
-    from toolbox import model_choice
+    from toolbox import doctor, model_choice
+    from toolbox.views.dialogs import DoctorDialog
 
+    def examine(write, progress):
+        write("ok    everything")
+        progress(1, 2)
+        return 0
+
+    monkeypatch.setattr(doctor, "run_doctor", examine)
     monkeypatch.setattr(model_choice.Models, "has", lambda self, kind, selection: False)
     monkeypatch.setattr(model_choice.Models, "names", lambda self, kind: ())
 
@@ -146,6 +153,11 @@ def test_without_models_the_window_says_so_and_works(drive, clip, tmp_path, monk
         yield lambda: "No microphone" in state.inputs.problem
         program.controller.load_files([tmp_path / "missing.wav"])
         yield lambda: any("missing.wav" in line.text for line in state.log)
+        program.window.doctor_requested.emit()
+        assert state.activity.title == "Doctor"
+        dialog = program.window.findChild(DoctorDialog)
+        yield lambda: "everything" in dialog.text() and state.activity is None
+        dialog.close()
 
     assert drive(steps) == 0
 
