@@ -29,6 +29,8 @@ from models.environment import prepare_environment
 
 INTERVAL_MS = 10
 MEMORY_GENERATIONS = 500
+SHORT_TEXT = "Good morning."
+"""For 500 generations: what stays of each counts, not how long it sounds."""
 TEXT = "The weather is nice today, so we are going to the park."
 REFERENCE = Path(__file__).resolve().parent.parent / "toolbox" / "assets" / "reference.flac"
 
@@ -40,6 +42,7 @@ def main() -> int:
     parser.add_argument("--lateness", action="store_true", help="only the timer, during ten clones")
     parser.add_argument("--memory", action="store_true", help=f"only memory, over {MEMORY_GENERATIONS} generations")
     parser.add_argument("--generations", type=int, help="clones to make")
+    parser.add_argument("--text", help="what is said")
     parser.add_argument("-m", "--models_dir", type=Path, action="append")
     parser.add_argument("--model", action="append", default=[], metavar="KIND=NAME")
     parser.add_argument("--clip", type=Path, default=REFERENCE)
@@ -59,6 +62,7 @@ def main() -> int:
             return 0
         if args.generations is None:
             args.generations = MEMORY_GENERATIONS if args.memory else 10 if args.lateness else 20
+        args.text = args.text or (SHORT_TEXT if args.memory else TEXT)
         if args.models_dir is None:
             args.models_dir = [Path(name) / "models"]
             # In another process: loading torch is part of what is measured in this one.
@@ -159,13 +163,15 @@ def measure(args: argparse.Namespace, folder: Path) -> None:
 
 def story(program: Any, args: argparse.Namespace, lateness: Lateness) -> Story:
     """What is done and measured, step by step."""
+    from toolbox.projection import MIN_UMAP_POINTS
+
     state, control = program.state, program.controller
     yield lambda: state.models("vocoder").names and state.activity is None
     lateness.report("loading of torch and models")
     control.load_files([args.clip])
     yield lambda: state.voice is not None and state.voice.embed is not None and state.activity is None
     lateness.report("loading of a clip")
-    state.set_text(TEXT)
+    state.set_text(args.text)
     control.speech.clone()
     yield lambda: len(state.results) == 1 and state.activity is None
     lateness.report("first clone")
@@ -174,7 +180,8 @@ def story(program: Any, args: argparse.Namespace, lateness: Lateness) -> Story:
         made = state.results[-1].id
         yield lambda made=made: state.results[-1].id != made and state.activity is None
     began = time.monotonic()
-    yield lambda: state.projection.method == "UMAP" or time.monotonic() > began + 120
+    if sum(result.embed is not None for result in state.results) >= MIN_UMAP_POINTS:
+        yield lambda: state.projection.method == "UMAP" or time.monotonic() > began + 120
     lateness.report("nine clones and the first map by UMAP")
     before = memory()
     for number in range(10, args.generations):
