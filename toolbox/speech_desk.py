@@ -137,12 +137,15 @@ class SpeechDesk(QObject):
         if order is None:
             return
         order = replace(order, voice=take.voice)
-        seeded = replace(take, seed=seed)
+        if seed != take.seed:
+            take = replace(take, seed=seed)
+            self._state.set_take(take)
+        spoken = take
 
         def work(job: Job) -> np.ndarray | None:
-            return self._sound_out(Part(job, 0, 95), order, seeded)
+            return self._sound_out(Part(job, 0, 95), order, spoken)
 
-        self._speech_job("Vocoding", work, order, seeded)
+        self._speech_job("Vocoding", work, order, spoken)
 
     def _sound_out(self, job: Part, order: _Order, take: Take) -> np.ndarray | None:
         """In the worker: sound, mark and voice of mels."""

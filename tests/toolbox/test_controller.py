@@ -99,6 +99,21 @@ def test_cancel_takes_effect_at_once_and_leaves_the_window_usable(ready, qtbot, 
     wait(qtbot, lambda: ready.state.results)
 
 
+def test_a_result_of_vocoding_alone_is_said_again_with_its_take(ready, qtbot):
+    ready.state.set_text("It says again again. This is fine.")
+    ready.speech.synthesize()
+    wait(qtbot, lambda: ready.state.take is not None and not ready.state.activity)
+    ready.state.set_option("seed", 5)
+    ready.state.set_option("use_seed", True)
+    ready.speech.vocode()
+    wait(qtbot, lambda: ready.state.results and not ready.state.activity)
+    before = ready.state.results[0]
+    assert before.take.seed == 5 and before.take is ready.state.take
+    ready.speech.say_again(0)
+    wait(qtbot, lambda: ready.state.results[0].wav is not before.wav)
+    assert ready.state.results[0].take.retakes and ready.state.results[0].take is ready.state.take
+
+
 def test_an_error_is_a_sentence_and_nothing_is_lost(ready, qtbot, cloner, monkeypatch):
     def broken(*args, **kwargs):
         raise ModelError("The synthesizer is damaged: fetch it again.")
