@@ -189,7 +189,7 @@ def check_gpu() -> Iterator[Finding]:
         yield Finding(OK, f"GPU: {torch.cuda.get_device_name(0)}")
     elif Path("/proc/driver/nvidia/version").exists():
         yield Finding(NOTE, "An NVIDIA GPU is here that this PyTorch cannot use: "
-                            "TORCH_INDEX= make setup in a fresh .venv installs one that can.")
+                            "remove .venv and run make setup to install one that can.")
     else:
         yield Finding(OK, f"No GPU: the networks run on the CPU ({os.cpu_count()} cores)")
 
@@ -202,11 +202,13 @@ def check_models() -> Iterator[Finding]:
     for verdict in registry.verify():
         name = f"{verdict.entry.kind} {verdict.entry.name}"
         yield Finding(OK if verdict.status == "ok" else FAULT, f"Model {name}: {verdict.message}")
-    for kind in ("encoder", "synthesizer", "vocoder"):
+    for kind in ("encoder", "synthesizer"):
         try:
             registry.find("default", kind)
         except ToolboxError as error:
             yield Finding(FAULT, str(error))
+    if not any(entry.name == "default" and entry.installed for entry in registry.list("vocoder")):
+        yield Finding(OK, "Vocoder: Griffin-Lim, which needs no model")
 
 
 def check_clone(progress: Callable[[int, int], None] | None = None) -> Iterator[Finding]:
@@ -259,7 +261,7 @@ def trial(cloner: Any = None, progress: Callable[[int, int], None] | None = None
         similarity = 0.0
     return {
         "seconds": round(speech.seconds, 3),
-        "level_db": round(level, 2),
+        "level_db": round(float(level), 2),
         "similarity": round(similarity, 3),
         "models": {model.kind: str(model) for model in speech.models},
     }
