@@ -133,8 +133,7 @@ class Lateness:
         self._last = now
 
     def forget(self) -> None:
-        """What came since the last report was the measurement's own work on this thread."""
-        self.values = []
+        """The time since the last tick was the measurement's own, on this thread."""
         self._last = time.perf_counter()
 
     def report(self, name: str) -> None:
@@ -191,6 +190,7 @@ def story(program: Any, args: argparse.Namespace, lateness: Lateness) -> Story:
         if number % 50 == 0:
             gc.collect()
             print(f"{number} generations: {memory():.0f} MB (after 10: {before:.0f} MB)", flush=True)
+            lateness.forget()
     if args.generations <= 10:
         return
     lateness.report(f"{args.generations} generations")
