@@ -180,5 +180,5 @@ def load_selected(
 
 
 def needs_model(kind: str, name: str) -> bool:
-    """Whether a choice stands for a file."""
-    return not (kind == "vocoder" and is_griffin_lim(name))
+    """Whether a choice stands for a file: without a default vocoder, that name stands for Griffin-Lim."""
+    return not (kind == "vocoder" and (is_griffin_lim(name) or name == DEFAULT_MODEL))
