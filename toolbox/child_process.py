@@ -14,6 +14,7 @@ import logging
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 import traceback
 from collections.abc import Callable
@@ -25,6 +26,7 @@ from audio.errors import Cancelled, ToolboxError
 log = logging.getLogger(__name__)
 
 POLL_SECONDS = 0.05
+POLITE_SECONDS = 2.0
 STOP_SECONDS = 2.0
 NICENESS = 10
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
@@ -130,7 +132,11 @@ class ChildProcess:
         self._process = self._pipe = None
         if process is None:
             return
+        # Asked first: what it has named in the system, such as tqdm's lock, would outlive a process that is killed.
         pipe.close()
+        if process.is_alive():
+            process.terminate()
+            process.join(POLITE_SECONDS)
         process.kill()
         process.join(STOP_SECONDS)
         if process.exitcode is not None:
@@ -143,6 +149,7 @@ def _serve(pipe: Connection) -> None:
         os.environ[name] = "1"
     # Ctrl-C in a terminal reaches every process there; ours is ended by the one that started it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     if hasattr(os, "nice"):
         os.nice(NICENESS)
     while True:
