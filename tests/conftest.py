@@ -71,3 +71,20 @@ def make_speechlike(seconds: float, sample_rate: int = 16000, seed: int = 0) -> 
 def speechlike() -> Callable[..., np.ndarray]:
     """``speechlike(seconds, sample_rate=16000, seed=0)`` -> float32 (S,)."""
     return make_speechlike
+
+
+@pytest.fixture(autouse=True)
+def plain_appearance(request):
+    """A test that uses Qt begins with the application's own look, whatever theme the one before it chose."""
+    if not {"qtbot", "qapp"} & set(request.fixturenames):
+        return
+    app = request.getfixturevalue("qapp")
+    app.setStyleSheet("")
+    app.setPalette(app.style().standardPalette())
+    app.setFont(request.getfixturevalue("first_font"))
+
+
+@pytest.fixture(scope="session")
+def first_font(qapp):
+    """The application's font before any test has changed it."""
+    return qapp.font()
