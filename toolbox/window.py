@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import gc
 import logging
 import os
 import signal
@@ -176,6 +177,8 @@ class Program:
         self._starter.start(50)
 
     def _start(self) -> None:
+        # A full collection between two imports holds the interpreter's lock for 100 to 300 ms.
+        gc.disable()
         self.recovery.start()
         # One after the other: each thread that imports takes its turn with the interpreter from this one.
         self.controller.start().finished.connect(self._load_canvas)
@@ -186,6 +189,12 @@ class Program:
         # Read by a worker: importing matplotlib here would stop the window for a second or more.
         task = self.controller.submit("Loading matplotlib", lambda job: import_module("toolbox.views.map_canvas"))
         task.succeeded.connect(lambda _: self.window.comparison_panel.start_canvas())
+        task.finished.connect(self._settle)
+
+    def _settle(self) -> None:
+        # What the imports made stays for good: no collection has to look at it again.
+        gc.freeze()
+        gc.enable()
 
     def close(self) -> bool:
         """End all work and forget the window; False when a thread would not stop."""
@@ -194,6 +203,8 @@ class Program:
         self.settings.sync()
         stopped = all([self.recovery.shutdown(self.keep_session), self.controller.shutdown()])
         self.window.deleteLater()
+        gc.unfreeze()
+        gc.enable()
         return stopped
 
 

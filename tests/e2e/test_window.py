@@ -1,5 +1,6 @@
 """Through the real main of the window with tiny models: load, clone, export, save the voice; and no display."""
 
+import gc
 import threading
 from pathlib import Path
 
@@ -112,7 +113,7 @@ def test_load_clone_export_save_and_use_the_voice_again(drive, clip, tmp_path, m
         yield lambda: [voice.name for voice in state.saved_voices] == ["Anna"]
 
     assert drive(first, "--seed", "3") == 0
-    assert threads() == []
+    assert threads() == [] and gc.isenabled() and gc.get_freeze_count() == 0
     mark = parse_metadata(read_metadata(out))
     assert mark is not None and mark.seed == 3 and mark.text == TEXT
     assert len(load_wav(out, 16000)) > 1000
