@@ -124,6 +124,8 @@ def write_checkpoint(
         safetensors.torch.save_file(tensors, new_weights, metadata={_METADATA_KEY: json.dumps(identity)})
         text = json.dumps(description, indent=1, ensure_ascii=False) + "\n"
         new_description.write_text(text, encoding="utf-8")
+        # safetensors writes files that their owner alone may read, which shuts out the others of a shared machine.
+        new_weights.chmod(new_description.stat().st_mode)
     return weights
 
 

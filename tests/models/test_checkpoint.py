@@ -379,3 +379,9 @@ def test_damaged_zip_directory(tmp_path: Path) -> None:
         archive.writestr("hello.txt", "no model")
     with pytest.raises(ModelError, match="encoder.pt is broken"):
         read_checkpoint(path)
+
+
+def test_weights_may_be_read_by_whom_the_description_may(tmp_path: Path) -> None:
+    path = write_checkpoint(tmp_path / "encoder", kind="encoder", architecture="speaker_encoder", config={},
+                            state={"linear.weight": torch.ones(2, 2)}, card={})
+    assert path.stat().st_mode == path.with_suffix(".json").stat().st_mode
