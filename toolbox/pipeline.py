@@ -30,8 +30,8 @@ DEFAULT_MODEL = "default"
 GRIFFIN_LIM = "griffin-lim"
 """The vocoder without a model: the default until a trained one sounds better."""
 STAGES = (("encoder", 5), ("synthesizer", 30), ("vocoder", 65))
-"""Stages of ``clone`` with their share of its time in per cent (two CPU cores, WaveRNN, a sentence of 5
-s)."""
+"""Stages of ``clone`` with the per cent of the progress that each is given: what a WaveRNN would take, an estimate;
+with Griffin-Lim the last stage passes faster (benchmarks.pipeline)."""
 
 
 @dataclass(frozen=True)
