@@ -22,15 +22,20 @@ def default_models_dir() -> Path:
     return Path(__file__).resolve().parent
 
 
-def user_models_dir() -> Path:
-    """The user's models folder: $VOICE_TOOLBOX_MODELS, else the system's place for a program's data."""
-    chosen = os.environ.get(MODELS_VARIABLE)
-    if chosen:
-        return Path(chosen).expanduser()
+def program_data_dir() -> Path:
+    """The system's place for this program's data of the user."""
     if sys.platform == "win32":
         base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
     elif sys.platform == "darwin":
         base = Path.home() / "Library" / "Application Support"
     else:
         base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / _APPLICATION / "models"
+    return base / _APPLICATION
+
+
+def user_models_dir() -> Path:
+    """The user's models folder: $VOICE_TOOLBOX_MODELS, else the system's place for a program's data."""
+    chosen = os.environ.get(MODELS_VARIABLE)
+    if chosen:
+        return Path(chosen).expanduser()
+    return program_data_dir() / "models"

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from toolbox.pipeline import DEFAULT_MODEL, GRIFFIN_LIM, VoiceCloner, is_griffin_lim
+from toolbox.pipeline import DEFAULT_MODEL, VoiceCloner
 from toolbox.provenance import ModelInfo
 from toolbox.reporter import Reporter
+from vocoder.names import GRIFFIN_LIM, is_griffin_lim
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ import numpy as np
 from audio.errors import AudioError, ModelError, TextError
 from toolbox.provenance import ModelInfo, Provenance, file_sha256, voice_id
 from toolbox.vocoding import vocode_segments
+from vocoder.names import GRIFFIN_LIM, is_griffin_lim
 
 Progress = Callable[[int, int], None]
 Reference = str | Path | np.ndarray | Sequence["str | Path | np.ndarray"]
@@ -27,8 +28,6 @@ Reference = str | Path | np.ndarray | Sequence["str | Path | np.ndarray"]
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "default"
-GRIFFIN_LIM = "griffin-lim"
-"""The vocoder without a model: the default until a trained one sounds better."""
 STAGES = (("encoder", 5), ("synthesizer", 30), ("vocoder", 65))
 """Stages of ``clone`` with the per cent of the progress that each is given: what a WaveRNN would take, an estimate;
 with Griffin-Lim the last stage passes faster (benchmarks.pipeline)."""
@@ -371,11 +370,6 @@ def stage_at(done: int, total: int) -> str:
         if done < reached * total:
             return name
     return "done"
-
-
-def is_griffin_lim(name: str) -> bool:
-    """Whether a vocoder's name means Griffin-Lim, which has no model file."""
-    return name.lower().replace("_", "-").replace(" ", "-") in (GRIFFIN_LIM, "griffinlim")
 
 
 def _load_encoder(registry: Any, name: str, device: Any) -> Any:

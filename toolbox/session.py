@@ -27,12 +27,12 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from audio.errors import ToolboxError
+from models.environment import program_data_dir
 from toolbox.voices import Voice, VoiceError, voice_from_dict, voice_to_dict
 
 log = logging.getLogger(__name__)
 
 DATA_VARIABLE = "VOICE_TOOLBOX_DATA"
-_APPLICATION = "voice-cloning-toolbox"
 _STATE = "session.json"
 _LOCK = "lock"
 FORMAT = 1
@@ -109,13 +109,7 @@ def user_data_dir() -> Path:
     chosen = os.environ.get(DATA_VARIABLE)
     if chosen:
         return Path(chosen).expanduser()
-    if sys.platform == "win32":
-        base = Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-    elif sys.platform == "darwin":
-        base = Path.home() / "Library" / "Application Support"
-    else:
-        base = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
-    return base / _APPLICATION
+    return program_data_dir()
 
 
 class SessionStore:

@@ -22,6 +22,7 @@ from vocoder.config import WaveRNNConfig
 from vocoder.folding import FoldPlan, even_plan
 from vocoder.generation import generate
 from vocoder.griffin_lim import GriffinLimVocoder, check_mel
+from vocoder.names import is_griffin_lim
 from vocoder.signal import from_network_signal
 from vocoder.wavernn import WaveRNN
 
@@ -152,7 +153,7 @@ def load_vocoder(registry: Any, name: str, device: torch.device | str | None = "
     Raises:
         ModelError: no such model, or one that cannot be used.
     """
-    if str(name).lower().replace("_", "-").replace(" ", "-") in ("griffin-lim", "griffinlim"):
+    if is_griffin_lim(str(name)):
         return GriffinLimVocoder()
     network = registry.load(name, "vocoder", device)
     if not isinstance(network, WaveRNN):

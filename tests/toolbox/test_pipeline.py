@@ -5,8 +5,9 @@ import pytest
 
 from audio.errors import AudioError, Cancelled, ModelError, TextError
 from audio.io import load_wav, read_metadata
-from toolbox.pipeline import STAGES, VoiceCloner, is_griffin_lim, stage_at
+from toolbox.pipeline import STAGES, VoiceCloner, stage_at
 from toolbox.provenance import parse_metadata, voice_id
+from vocoder.names import is_griffin_lim
 
 
 def test_the_same_seed_gives_the_same_samples(cloner, clip):
