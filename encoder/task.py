@@ -19,7 +19,7 @@ from encoder.figures import Projection, projection_figure, similarity_figure
 from encoder.loss import Ge2eLoss, Variant, ge2e_equal_error_rate
 from encoder.network import SpeakerEncoder
 from training.corpus import ManifestEntry
-from training.trainer import TrainerConfig
+from training.trainer import Adversary, TrainerConfig
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -32,6 +32,8 @@ class TaskConfig:
     loss: Variant = "softmax"
     validation_fraction: float = 0.05
     """Share of the speakers held out to measure loss and equal error rate; 0 trains without measuring."""
+    all_speakers: bool = False
+    """Train on the speakers that evaluation keeps for itself, too (training.holdout)."""
     validation_rounds: int = 2
     """How many different crops of the held-out utterances are measured."""
     projection: Projection = "umap"
@@ -72,6 +74,7 @@ class EncoderTask:
 
     kind = "encoder"
     loss_module: nn.Module | None = None
+    adversary: Adversary | None = None
 
     def __init__(
         self,

@@ -14,6 +14,7 @@ from encoder.task import EncoderTask, EncoderTraining
 from models.device import choose_device
 from training.cli import add_training_arguments, apply_overrides_to, run_command, run_dir, trainer_config
 from training.corpus import read_manifest
+from training.holdout import trainable
 from training.trainer import Trainer, TrainResult
 
 logger = logging.getLogger(__name__)
@@ -32,7 +33,8 @@ def train(
     Raises:
         TrainingError: no preprocessed data, or fewer than two speakers to train on.
     """
-    entries = usable_entries(read_manifest(data_root), cfg.model.partial_frames, cfg.batch)
+    entries = trainable(read_manifest(data_root), cfg.task.all_speakers)
+    entries = usable_entries(entries, cfg.model.partial_frames, cfg.batch)
     training, validation = hold_out(entries, cfg.task.validation_fraction, cfg.trainer.seed)
     task = EncoderTask(cfg, data_root, training, validation)
     held_out = sorted({entry.speaker for entry in validation})

@@ -102,6 +102,16 @@ class Batch(Protocol):
         """The same batch on ``device``."""
 
 
+class Adversary(Protocol):
+    """What learns to tell the network's results from real ones, with an optimizer of its own."""
+
+    module: nn.Module
+    """Trained and resumed, not exported."""
+
+    def loss(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor | float]] | None:
+        """Scalar loss and detached metrics on what the task's ``loss`` just made of the batch; None = rest a step."""
+
+
 class TrainTask(Protocol):
     """One kind of training: its network, data and loss. ``step`` counts finished steps, so the first one is
     0.
@@ -115,6 +125,8 @@ class TrainTask(Protocol):
     """"encoder", "synthesizer" or "vocoder"."""
     loss_module: nn.Module | None
     """Parameters that only the loss has; trained and resumed, not exported."""
+    adversary: Adversary | None
+    """The other side of an adversarial training."""
 
     @property
     def network(self) -> nn.Module:
@@ -226,15 +238,12 @@ class Trainer:
         # A module that both share must be updated once.
         unique = {id(p): p for module in modules for p in module.parameters() if p.requires_grad}
         self._parameters = list(unique.values())
+        self._optimizer = self._make_optimizer(self._parameters)
+        adversary = task.adversary.module.to(self.device) if task.adversary is not None else None
+        self._adversary_parameters = list(adversary.parameters()) if adversary is not None else []
+        self._adversary_optimizer = self._make_optimizer(self._adversary_parameters) if adversary is not None else None
+        modules += [adversary] if adversary is not None else []
         self._buffers = [b for module in modules for b in module.buffers()]
-        self._optimizer = torch.optim.AdamW(
-            self._parameters,
-            lr=cfg.lr_at(0),
-            betas=cfg.adam_betas,
-            eps=cfg.adam_eps,
-            weight_decay=cfg.weight_decay,
-            fused=self.device.type in ("cpu", "cuda"),
-        )
         self._ema = Ema(task.network, cfg.ema_decay) if cfg.ema_decay else None
         changed: dict[str, Any] = {}
         if self.force_restart:
@@ -243,10 +252,21 @@ class Trainer:
         elif self.state_path.is_file():
             changed = self._resume()
         self._world.wait()
-        self._world.broadcast([*self._parameters, *self._buffers])
+        self._world.broadcast([*self._parameters, *self._adversary_parameters, *self._buffers])
         if self._world.is_main:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             write_run_record(self.run_dir, self._record(), self.step, changed)
+
+    def _make_optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
+        cfg = self.cfg
+        return torch.optim.AdamW(
+            parameters,
+            lr=cfg.lr_at(0),
+            betas=cfg.adam_betas,
+            eps=cfg.adam_eps,
+            weight_decay=cfg.weight_decay,
+            fused=self.device.type in ("cpu", "cuda"),
+        )
 
     def _record(self) -> dict[str, Any]:
         network_cfg: Any = getattr(self.task.network, "cfg", None)
@@ -262,7 +282,7 @@ class Trainer:
         }
 
     def _state(self) -> dict[str, Any]:
-        loss_module = self.task.loss_module
+        loss_module, adversary = self.task.loss_module, self.task.adversary
         return {
             "format": _STATE_FORMAT,
             "kind": self.task.kind,
@@ -272,6 +292,8 @@ class Trainer:
             "network": self.task.network.state_dict(),
             "loss_module": loss_module.state_dict() if loss_module is not None else {},
             "optimizer": self._optimizer.state_dict()["state"],
+            "adversary": adversary.module.state_dict() if adversary is not None else {},
+            "adversary_optimizer": self._adversary_optimizer.state_dict()["state"] if self._adversary_optimizer else {},
             "ema": self._ema.state_dict() if self._ema else None,
             "config": self.cfg.to_dict(),
         }
@@ -290,6 +312,10 @@ class Trainer:
             _load_matching(task.loss_module, state["loss_module"], self.state_path)
         # Only the moments are taken over: rates, betas and weight decay follow the present config.
         self._optimizer.load_state_dict({**self._optimizer.state_dict(), "state": state["optimizer"]})
+        if task.adversary is not None and self._adversary_optimizer is not None and state.get("adversary"):
+            _load_matching(task.adversary.module, state["adversary"], self.state_path)
+            moments = {**self._adversary_optimizer.state_dict(), "state": state["adversary_optimizer"]}
+            self._adversary_optimizer.load_state_dict(moments)
         if self._ema is not None:
             if state["ema"] is not None:
                 self._ema.load_state_dict(state["ema"])
@@ -333,8 +359,9 @@ class Trainer:
         self._train_mode(True)
         batch = batches.get(step).to(self.device)
         kept = [buffer.clone() for buffer in self._buffers]
-        for group in self._optimizer.param_groups:
-            group["lr"] = cfg.lr_at(step)
+        for optimizer in filter(None, (self._optimizer, self._adversary_optimizer)):
+            for group in optimizer.param_groups:
+                group["lr"] = cfg.lr_at(step)
         self._optimizer.zero_grad(set_to_none=True)
         # Seeding each step, not storing generator states, makes a step independent of what validation drew
         # before it.
@@ -355,11 +382,34 @@ class Trainer:
             window.skip()
         else:
             self._bad_steps = 0
+            # Before the network is updated: the adversary judges what was made with these weights.
+            metrics = {**metrics, **self._adversary_step(batch, step)}
             self._optimizer.step()
             if self._ema is not None:
                 self._ema.update()
             window.add({"loss": extras[0], **metrics, "grad_norm": norm})
         return [value > 0 for value in extras[2:]]
+
+    def _adversary_step(self, batch: Any, step: int) -> dict[str, Tensor | float]:
+        """Train the adversary, if there is one, unless its loss or gradient is not finite; returns its metrics."""
+        optimizer, adversary = self._adversary_optimizer, self.task.adversary
+        if optimizer is None or adversary is None:
+            return {}
+        # The network's own loss left gradients here, too.
+        optimizer.zero_grad(set_to_none=True)
+        with self._autocast():
+            result = adversary.loss(batch, step)
+        if result is None:
+            return {}
+        loss, metrics = result
+        loss.backward()
+        self._world.average_gradients(self._adversary_parameters, [])
+        norm = float(nn.utils.clip_grad_norm_(self._adversary_parameters, self.cfg.clip_norm or math.inf))
+        if math.isfinite(norm):
+            optimizer.step()
+        else:
+            logger.warning("Step %d: the adversary was left as it is: loss %g, gradient norm %g.", step, loss, norm)
+        return {"adversary": loss.detach(), **metrics}
 
     def _skip_bad_step(self, loss: float, norm: float) -> None:
         self._bad_steps += 1
@@ -441,9 +491,9 @@ class Trainer:
             yield
 
     def _train_mode(self, on: bool) -> None:
-        self.task.network.train(on)
-        if self.task.loss_module is not None:
-            self.task.loss_module.train(on)
+        adversary = self.task.adversary.module if self.task.adversary is not None else None
+        for module in filter(None, (self.task.network, self.task.loss_module, adversary)):
+            module.train(on)
 
     def _autocast(self) -> torch.autocast:
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.cfg.amp == "bf16")

@@ -13,7 +13,7 @@ from torch import nn
 
 from models.checkpoint import write_checkpoint
 from training.plots import attention_figure, mel_figure
-from training.trainer import Trainer, TrainerConfig, step_seed
+from training.trainer import Adversary, Trainer, TrainerConfig, step_seed
 
 
 @dataclass
@@ -34,6 +34,7 @@ class TinyTask:
             nn.Linear(4, width), nn.BatchNorm1d(width), nn.Tanh(), nn.Dropout(dropout), nn.Linear(width, 2)
         )
         self.loss_module = nn.Linear(1, 1)
+        self.adversary: Adversary | None = None
         self.batch, self.seed, self.bad_steps, self.slow = batch, seed, set(bad_steps), slow
         self.prepared = []
         self.exports = []
