@@ -1,11 +1,11 @@
-"""The sizes and signal constants of a WaveRNN; knows no tensors beyond their shapes and no files."""
+"""The sizes and signal constants of the vocoders; knows no tensors beyond their shapes and no files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from math import prod
-from typing import Any
+from typing import Any, TypeVar
 
 from torch import Tensor
 
@@ -15,6 +15,24 @@ from audio.mel import SYNTHESIZER_MEL, MelConfig
 MOL_BITS = 16
 MOL_MIXTURES = 10
 AUX_SPLITS = 4
+PRECISIONS = ("float32", "int16", "int8")
+"""Of the compiled steps on a CPU, see ``vocoder.compiled``."""
+
+Config = TypeVar("Config", bound="WaveRNNConfig | VocosConfig")
+
+
+def _from_dict(cls: type[Config], values: Mapping[str, Any], what: str) -> Config:
+    known = {f.name for f in fields(cls)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ModelError(f"Unknown {what} settings {unknown}; known are {sorted(known)}.")
+    given = dict(values)
+    if isinstance(given.get("mel"), Mapping):
+        given["mel"] = MelConfig.from_dict(given["mel"])
+    try:
+        return cls(**given)
+    except (TypeError, ValueError) as error:
+        raise ModelError(f"{what} settings of the wrong type: {error}. Known are {sorted(known)}.") from error
 
 
 @dataclass(frozen=True)
@@ -85,17 +103,7 @@ class WaveRNNConfig:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WaveRNNConfig:
         """The inverse of `to_dict`; settings that are absent keep their default, unknown ones raise ModelError."""
-        known = {f.name for f in fields(cls)}
-        unknown = sorted(set(values) - known)
-        if unknown:
-            raise ModelError(f"Unknown WaveRNN settings {unknown}; known are {sorted(known)}.")
-        given = dict(values)
-        if isinstance(given.get("mel"), Mapping):
-            given["mel"] = MelConfig.from_dict(given["mel"])
-        try:
-            return cls(**given)
-        except (TypeError, ValueError) as error:
-            raise ModelError(f"WaveRNN settings of the wrong type: {error}. Known are {sorted(known)}.") from error
+        return _from_dict(cls, values, "WaveRNN")
 
     @classmethod
     def from_state_dict(cls, state: Mapping[str, Tensor]) -> WaveRNNConfig:
@@ -135,3 +143,38 @@ class WaveRNNConfig:
             res_blocks=len(blocks),
             mel=mel,
         )
+
+
+@dataclass(frozen=True)
+class VocosConfig:
+    """Sizes of the network and the `rounds` of Griffin-Lim that make its phases consistent."""
+
+    dim: int = 256
+    hidden: int = 768
+    layers: int = 8
+    kernel: int = 7
+    rounds: int = 4
+    mel_scale: float = 4.0
+    mel: MelConfig = field(default_factory=lambda: SYNTHESIZER_MEL)
+
+    def __post_init__(self) -> None:
+        if min(self.dim, self.hidden, self.layers, self.kernel) < 1 or self.kernel % 2 == 0:
+            raise ModelError(f"Every size of a Vocos must be positive and its kernel odd: {self.to_dict()}.")
+        if self.rounds < 0:
+            raise ModelError(f"A Vocos cannot have {self.rounds} rounds.")
+
+    @property
+    def hop_length(self) -> int:
+        return self.mel.hop_length
+
+    @property
+    def n_mels(self) -> int:
+        return self.mel.n_mels
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "mel": self.mel.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> VocosConfig:
+        """The inverse of `to_dict`; settings that are absent keep their default, unknown ones raise ModelError."""
+        return _from_dict(cls, values, "Vocos")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -40,6 +40,17 @@ class GriffinLimVocoder:
         if mel.shape[1] == 1:
             mel = np.repeat(mel, 2, axis=1)
         return griffin_lim(mel, self.cfg, self.n_iter, seed or 0, progress)
+
+    def stream(
+        self,
+        mel: npt.NDArray[np.floating],
+        *,
+        seed: int | None = None,
+        progress: Callable[[int, int], None] | None = None,
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """What `vocode` returns, as one piece: every iteration changes all of it."""
+        mel = check_mel(mel, self.cfg.n_mels)
+        return (self.vocode(mel, seed=seed, progress=progress) for _ in range(1))
 
 
 def check_mel(mel: npt.NDArray[np.floating], n_mels: int) -> npt.NDArray[np.float32]:

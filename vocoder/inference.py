@@ -8,31 +8,37 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 import torch
+from torch import Tensor
 
 from audio.errors import AudioError, ModelError
-from audio.signal import fade_out
-from vocoder.config import WaveRNNConfig
-from vocoder.folding import FoldPlan, even_plan
-from vocoder.generation import generate
+from audio.signal import de_emphasis
+from vocoder.config import VocosConfig, WaveRNNConfig
+from vocoder.folding import FoldPlan, shared_plan
+from vocoder.generation import Speaker, generate, generate_pieces
 from vocoder.griffin_lim import GriffinLimVocoder, check_mel
 from vocoder.names import is_griffin_lim
 from vocoder.signal import from_network_signal
+from vocoder.vocos import Vocos
+from vocoder.vocos_generation import speak
 from vocoder.wavernn import WaveRNN
 
 Progress = Callable[[int, int], None]
 RtvcProgress = Callable[[int, int, int, float], None]
 
+DEFAULT_PRECISION = "int16"
 TARGET_SAMPLES = 8000
 OVERLAP_SAMPLES = 800
 # The generation ends in the middle of breath or noise: the original fades its last frames.
 TAIL_FRAMES = 20
+# The first piece is heard soon, later ones cost fewer calls; frames of 12.5 ms.
+PIECE_FRAMES = (8, 12, 16, 24, 32)
 
 
 class Vocoder(Protocol):
@@ -49,6 +55,14 @@ class Vocoder(Protocol):
     ) -> npt.NDArray[np.float32]:
         """mel (n_mels, T) normalised to [-4, 4] -> wav (S,), S = hop_length * max(T - 1, 1)."""
 
+    def stream(
+        self, mel: npt.NDArray[np.floating], *, seed: int | None = None, progress: Progress | None = None
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Pieces that, joined, are what ``vocode`` returns, each as soon as it is made.
+
+        Where ``vocode`` works on folds, they are what it returns without.
+        """
+
 
 class WaveRNNVocoder:
     """A WaveRNN with its folding and the way from its signal to a wav.
@@ -56,8 +70,10 @@ class WaveRNNVocoder:
     Args:
         network: used on the device it is on and put in eval mode while it works.
         target, overlap: samples of a fold and of what it shares with its neighbours.
-        batched: False speaks the whole mel as one fold: no joints, but slower (256 units, one core:
-            5,400 samples a second instead of 18,000 in 9 folds).
+        batched: False speaks the whole mel as one fold: no joints, but slower.
+        precision: of the weights on a CPU, one of ``vocoder.config.PRECISIONS``.
+
+    The weights are read when the first sound is made; make another vocoder when they have changed.
     """
 
     def __init__(
@@ -68,12 +84,15 @@ class WaveRNNVocoder:
         target: int = TARGET_SAMPLES,
         overlap: int = OVERLAP_SAMPLES,
         batched: bool = True,
+        precision: str = DEFAULT_PRECISION,
     ) -> None:
         self.network = network
         self.name = name
         self.target = target
         self.overlap = overlap
         self.batched = batched
+        self.precision = precision
+        self._speaker: Speaker | None = None
 
     @classmethod
     def from_file(cls, path: str | Path, device: torch.device | str | None = None) -> WaveRNNVocoder:
@@ -118,7 +137,7 @@ class WaveRNNVocoder:
             return FoldPlan(length, 1, length, 0)
         if self.target < 1 or self.overlap < 0:
             raise AudioError(f"Folds need a target above 0 and no negative overlap: {self.target}, {self.overlap}.")
-        return even_plan(length, self.target, self.overlap)
+        return shared_plan(length, self.target, self.overlap)
 
     def vocode(
         self, mel: npt.NDArray[np.floating], *, seed: int | None = None, progress: Progress | None = None
@@ -133,18 +152,105 @@ class WaveRNNVocoder:
             AudioError: the mel has no frames, another number of bands, or values that are not numbers.
         """
         mel = check_mel(mel, self.cfg.n_mels)
-        scaled = torch.from_numpy(mel) / self.cfg.mel_scale
-        seed = secrets.randbelow(2**31) if seed is None else seed
         plan = self.plan(mel.shape[1])
-        was_training = self.network.training
-        self.network.eval()
-        try:
-            signal = generate(self.network, scaled, plan, seed=seed, progress=progress)
-        finally:
-            self.network.train(was_training)
-        wav = from_network_signal(signal, self.cfg)
+        if plan.count == 1:
+            return np.concatenate(list(self.stream(mel, seed=seed, progress=progress)))
+        scaled = torch.from_numpy(mel) / self.cfg.mel_scale
+        signal = generate(self._ready(), scaled, plan, seed=_seed(seed), progress=progress)
+        return self._faded(from_network_signal(signal, self.cfg), 0, plan.length)
+
+    def stream(
+        self, mel: npt.NDArray[np.floating], *, seed: int | None = None, progress: Progress | None = None
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """Pieces of 0.1 to 0.4 s, each as soon as it is made: joined, what ``vocode`` returns with batched=False.
+
+        The arguments and errors are those of ``vocode``.
+        """
+        mel = check_mel(mel, self.cfg.n_mels)
+        return self._pieces(torch.from_numpy(mel) / self.cfg.mel_scale, _seed(seed), progress)
+
+    def _pieces(self, mel: Tensor, seed: int, progress: Progress | None) -> Iterator[npt.NDArray[np.float32]]:
+        length, first, last = self.cfg.hop_length * max(mel.shape[1] - 1, 1), 0, 0.0
+        lengths = _piece_lengths(length, self.cfg)
+        for signal in generate_pieces(self._ready(), mel, lengths, seed=seed, progress=progress):
+            wav = from_network_signal(signal, self.cfg, last)
+            last = float(wav[-1])
+            yield self._faded(wav, first, length)
+            first += len(wav)
+
+    def _ready(self) -> Speaker:
+        if self._speaker is None:
+            self._speaker = Speaker(self.network, self.precision)
+        return self._speaker
+
+    def _faded(self, wav: npt.NDArray[np.float32], first: int, length: int) -> npt.NDArray[np.float32]:
+        """wav, which begins at sample `first` of `length`, with its part of the fade at the end."""
         tail = TAIL_FRAMES * self.cfg.hop_length
-        return fade_out(wav, tail) if len(wav) > tail else wav
+        if length <= tail:
+            return wav
+        to_end = np.arange(length - 1 - first, length - 1 - first - len(wav), -1)
+        return wav * np.minimum(to_end / (tail - 1), 1.0).astype(np.float32)
+
+
+def _piece_lengths(length: int, cfg: WaveRNNConfig) -> list[int]:
+    """Samples of each piece of a sound of `length` samples."""
+    pieces: list[int] = []
+    while length:
+        frames = PIECE_FRAMES[min(len(pieces), len(PIECE_FRAMES) - 1)]
+        pieces.append(min(frames * cfg.hop_length, length))
+        length -= pieces[-1]
+    return pieces
+
+
+def _seed(seed: int | None) -> int:
+    return secrets.randbelow(2**31) if seed is None else seed
+
+
+class VocosVocoder:
+    """A Vocos with the phases and the inverse STFT behind it; makes the same sound each time."""
+
+    def __init__(self, network: Vocos, name: str = "vocos") -> None:
+        self.network = network
+        self.name = name
+
+    @property
+    def cfg(self) -> VocosConfig:
+        return self.network.cfg
+
+    @property
+    def sample_rate(self) -> int:
+        """Hz."""
+        return self.cfg.mel.sample_rate
+
+    def vocode(
+        self, mel: npt.NDArray[np.floating], *, seed: int | None = None, progress: Progress | None = None
+    ) -> npt.NDArray[np.float32]:
+        """mel (n_mels, T) normalised to [-4, 4] -> wav (S,) float32, S = hop_length * max(T - 1, 1).
+
+        Args:
+            seed: nothing is drawn.
+            progress: called with (frames done, T); raise ``Cancelled`` from it to stop.
+
+        Raises:
+            AudioError: the mel has no frames, another number of bands, or values that are not numbers.
+        """
+        return np.concatenate(list(self.stream(mel, seed=seed, progress=progress)))
+
+    def stream(
+        self, mel: npt.NDArray[np.floating], *, seed: int | None = None, progress: Progress | None = None
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        """As ``vocode``, in pieces of about a second: joined, they are its result."""
+        mel = check_mel(mel, self.cfg.n_mels)
+        if mel.shape[1] == 1:
+            mel = np.repeat(mel, 2, axis=1)
+        scaled = torch.from_numpy(mel)[None].to(self.network.embed.weight.device) / self.cfg.mel_scale
+        last = 0.0
+        for done, signal in speak(self.network.eval(), scaled):
+            wav = de_emphasis(signal[0].double().cpu().numpy(), self.cfg.mel.preemphasis, last)
+            last = float(wav[-1])
+            yield wav.astype(np.float32)
+            if progress is not None:
+                progress(done + 1, mel.shape[1])
 
 
 def load_vocoder(registry: Any, name: str, device: torch.device | str | None = "cpu") -> Vocoder:
@@ -156,10 +262,12 @@ def load_vocoder(registry: Any, name: str, device: torch.device | str | None = "
     if is_griffin_lim(str(name)):
         return GriffinLimVocoder()
     network = registry.load(name, "vocoder", device)
-    if not isinstance(network, WaveRNN):
-        raise ModelError(f"The vocoder {name!r} is a {type(network).__name__}, which this version cannot use.")
-    is_file = Path(name).suffix in (".safetensors", ".pt")
-    return WaveRNNVocoder(network, Path(name).stem if is_file else str(name))
+    shown = Path(name).stem if Path(name).suffix in (".safetensors", ".pt") else str(name)
+    if isinstance(network, WaveRNN):
+        return WaveRNNVocoder(network, shown)
+    if isinstance(network, Vocos):
+        return VocosVocoder(network, shown)
+    raise ModelError(f"The vocoder {name!r} is a {type(network).__name__}, which this version cannot use.")
 
 
 class _Loaded:

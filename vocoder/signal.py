@@ -22,12 +22,12 @@ def to_network_signal(wav: Array, cfg: WaveRNNConfig) -> Array:
     return signal.astype(np.float32)
 
 
-def from_network_signal(signal: Array, cfg: WaveRNNConfig) -> npt.NDArray[np.float32]:
-    """The inverse of `to_network_signal`: (S,) in [-1, 1] -> wav (S,) float32."""
+def from_network_signal(signal: Array, cfg: WaveRNNConfig, last: float = 0.0) -> npt.NDArray[np.float32]:
+    """The inverse of `to_network_signal`: (S,) in [-1, 1] -> wav (S,) float32, which goes on from the sample `last`."""
     signal = np.asarray(signal, dtype=np.float64)
     if cfg.mode == "RAW" and cfg.mu_law:
         signal = mu_law_decode(signal, 2**cfg.bits, from_labels=False)
-    return de_emphasis(signal, cfg.mel.preemphasis).astype(np.float32)
+    return de_emphasis(signal, cfg.mel.preemphasis, last).astype(np.float32)
 
 
 def to_labels(signal: Array, cfg: WaveRNNConfig) -> npt.NDArray[np.int64]:

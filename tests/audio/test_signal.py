@@ -41,6 +41,14 @@ def test_labels_stay_in_range(value, bits):
     assert back[0] == pytest.approx(np.clip(value, -1, 1), abs=1e-9)
 
 
+def test_de_emphasis_goes_on_from_the_sample_before(speechlike):
+    wav = speechlike(0.5)
+    whole = signal.de_emphasis(wav)
+    for cut in (1, 4000):
+        rest = signal.de_emphasis(wav[cut:], last=float(whole[cut - 1]))
+        np.testing.assert_allclose(rest, whole[cut:], atol=1e-6)
+
+
 def test_de_emphasis_undoes_pre_emphasis(speechlike):
     wav = speechlike(1.0)
     back = signal.de_emphasis(signal.pre_emphasis(wav))

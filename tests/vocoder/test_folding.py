@@ -4,7 +4,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from vocoder.folding import even_plan, fade_curves, fixed_plan, fold, unfold
+from vocoder.folding import even_plan, fade_curves, fixed_plan, fold, shared_plan, unfold
 
 sizes = {"length": st.integers(1, 3000), "target": st.integers(1, 700), "overlap": st.integers(0, 300)}
 
@@ -20,7 +20,7 @@ def test_reference_values(reference):
 
 @given(**sizes)
 @settings(max_examples=60, deadline=None)
-@pytest.mark.parametrize("make", [fixed_plan, even_plan])
+@pytest.mark.parametrize("make", [fixed_plan, even_plan, shared_plan])
 def test_plans_cover_the_signal_with_no_more_folds_than_needed(make, length, target, overlap):
     plan = make(length, target, overlap)
     end = (plan.count - 1) * plan.step + plan.width
@@ -32,6 +32,12 @@ def test_plans_cover_the_signal_with_no_more_folds_than_needed(make, length, tar
     if make is even_plan:
         assert plan.count <= fixed_plan(length, target, overlap).count
         assert end - length < plan.count + overlap + 1 or plan.count == 1
+
+
+@pytest.mark.parametrize(("seconds", "folds"), [(0.4, 1), (1, 4), (2, 8), (5, 16), (20, 40), (600, 1096)])
+def test_threads_share_the_folds_evenly(seconds, folds):
+    plan = shared_plan(int(seconds * 16000), 8000, 800)
+    assert plan.count == folds
 
 
 @given(**sizes)

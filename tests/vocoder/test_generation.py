@@ -6,7 +6,8 @@ from torch.nn import functional as F
 from audio.errors import Cancelled
 from vocoder import generation
 from vocoder.folding import even_plan, fixed_plan
-from vocoder.generation import SampleLoop, generate
+from vocoder.generation import Speaker, generate
+from vocoder.sample_loop import SampleLoop
 
 
 @pytest.mark.parametrize("changes", [{}, {"mode": "MOL"}, {"upsample_factors": (4, 5, 10)}])
@@ -38,9 +39,9 @@ def test_folds_see_the_mel_of_their_own_place(tiny_network, random_mel):
 
 @pytest.mark.parametrize("changes", [{}, {"mode": "MOL"}])
 def test_same_seed_same_samples(tiny_network, random_mel, changes):
-    network, mel = tiny_network(**changes), torch.from_numpy(random_mel(6)) / 4
+    speaker, mel = Speaker(tiny_network(**changes)), torch.from_numpy(random_mel(6)) / 4
     plan = even_plan(1000, 300, 50)
-    first, again, other = (generate(network, mel, plan, seed=seed) for seed in (5, 5, 6))
+    first, again, other = (generate(speaker, mel, plan, seed=seed) for seed in (5, 5, 6))
     np.testing.assert_array_equal(first, again)
     assert not np.array_equal(first, other)
     assert first.shape == (1000,) and np.abs(first).max() <= 2**0.5
@@ -50,15 +51,22 @@ def test_many_folds_go_in_groups(tiny_network, random_mel, monkeypatch):
     monkeypatch.setattr(generation, "MAX_BATCH", 3)
     calls = []
     wav = generate(
-        tiny_network(), torch.from_numpy(random_mel(8)) / 4, fixed_plan(1400, 150, 20), seed=0,
+        Speaker(tiny_network()), torch.from_numpy(random_mel(8)) / 4, fixed_plan(1400, 150, 20), seed=0,
         progress=lambda done, total: calls.append((done, total)),
     )  # fmt: skip
     assert len(wav) == 1400 and np.isfinite(wav).all()
     assert calls == sorted(calls) and calls[-1][0] == calls[-1][1] == 9 * 190
 
 
+def test_groups_do_not_change_the_samples(tiny_network, random_mel, monkeypatch):
+    speaker, mel, plan = Speaker(tiny_network()), torch.from_numpy(random_mel(8)) / 4, fixed_plan(1400, 150, 20)
+    together = generate(speaker, mel, plan, seed=0)
+    monkeypatch.setattr(generation, "MAX_BATCH", 3)
+    np.testing.assert_array_equal(generate(speaker, mel, plan, seed=0), together)
+
+
 def test_cancelled_from_the_progress_ends_the_work(tiny_network, random_mel, monkeypatch):
-    monkeypatch.setattr(generation, "BLOCK_STEPS", 50)
+    monkeypatch.setattr(generation, "BLOCK_SECONDS", 0.0)
     seen = []
 
     def progress(done, total):
@@ -66,8 +74,12 @@ def test_cancelled_from_the_progress_ends_the_work(tiny_network, random_mel, mon
         if len(seen) == 2:
             raise Cancelled
 
+    speaker, mel = Speaker(tiny_network()), torch.from_numpy(random_mel(8)) / 4
     with pytest.raises(Cancelled):
-        generate(
-            tiny_network(), torch.from_numpy(random_mel(8)) / 4, even_plan(1400, 5000, 0), seed=0, progress=progress
-        )
-    assert seen == [50, 100]
+        generate(speaker, mel, even_plan(1400, 5000, 0), seed=0, progress=progress)
+    assert seen == [16, 17]
+
+
+def test_an_unknown_precision_is_refused(tiny_network):
+    with pytest.raises(ValueError, match="float32, int16"):
+        Speaker(tiny_network(), "int4")

@@ -5,10 +5,13 @@ import pytest
 import torch
 
 from audio.errors import AudioError, Cancelled, ModelError
+from audio.signal import fade_out
 from models.registry import ModelRegistry
 from vocoder import inference
+from vocoder.generation import Speaker, generate
 from vocoder.griffin_lim import GriffinLimVocoder
 from vocoder.inference import WaveRNNVocoder, load_vocoder
+from vocoder.signal import from_network_signal
 
 
 @pytest.fixture
@@ -32,6 +35,12 @@ def test_any_length_gives_a_wav(make, tiny_network, random_mel, frames):
     np.testing.assert_array_equal(wav, vocoder.vocode(random_mel(frames), seed=1))
 
 
+def test_griffin_lim_streams_its_whole_result_as_one_piece(random_mel):
+    vocoder = GriffinLimVocoder(n_iter=2)
+    (piece,) = vocoder.stream(random_mel(20), seed=1)
+    np.testing.assert_array_equal(piece, vocoder.vocode(random_mel(20), seed=1))
+
+
 def test_unfolded_and_training_mode(tiny_network, random_mel):
     network = tiny_network().train()
     vocoder = WaveRNNVocoder(network, batched=False)
@@ -39,6 +48,41 @@ def test_unfolded_and_training_mode(tiny_network, random_mel):
     wav = vocoder.vocode(random_mel(4), seed=0)
     assert network.training
     np.testing.assert_array_equal(wav, WaveRNNVocoder(network.eval(), batched=False).vocode(random_mel(4), seed=0))
+
+
+@pytest.mark.parametrize("frames", [1, 7, 60])
+def test_pieces_join_to_the_whole(tiny_network, random_mel, frames):
+    mel, calls = random_mel(frames), []
+    vocoder = WaveRNNVocoder(tiny_network())
+    pieces = list(vocoder.stream(mel, seed=3, progress=lambda done, total: calls.append(done / total)))
+    whole = WaveRNNVocoder(tiny_network(), batched=False).vocode(mel, seed=3)
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-5)
+    assert calls == sorted(calls) and calls[-1] == 1.0
+    if frames == 60:
+        assert len(pieces[0]) == 1600 and max(map(len, pieces)) <= 8000
+        # As one: companding, de-emphasis and the fade at the end go on over the joints.
+        vocoder = WaveRNNVocoder(tiny_network(), batched=False)
+        plan, scaled = vocoder.plan(60), torch.from_numpy(mel) / 4
+        signal = generate(Speaker(vocoder.network, vocoder.precision), scaled, plan, seed=3)
+        expected = fade_out(from_network_signal(signal, vocoder.cfg), 20 * 200)
+        np.testing.assert_allclose(whole, expected, atol=1e-5)
+
+
+def test_griffin_lim_streams_one_piece(random_mel):
+    vocoder = GriffinLimVocoder(n_iter=2)
+    (piece,) = vocoder.stream(random_mel(5), seed=1)
+    np.testing.assert_array_equal(piece, vocoder.vocode(random_mel(5), seed=1))
+
+
+def test_a_stream_can_be_cancelled_and_left(tiny_network, random_mel):
+    def cancel(done, total):
+        if done > 1600:
+            raise Cancelled
+
+    pieces = WaveRNNVocoder(tiny_network()).stream(random_mel(40), progress=cancel)
+    assert len(next(pieces)) == 1600
+    with pytest.raises(Cancelled):
+        next(pieces)
 
 
 def test_only_long_sounds_fade_out(tiny_network, random_mel):
@@ -52,6 +96,8 @@ def test_what_is_no_mel_is_an_audio_error(tiny_network, mel):
     for vocoder in (WaveRNNVocoder(tiny_network()), GriffinLimVocoder()):
         with pytest.raises(AudioError, match="mel spectrogram"):
             vocoder.vocode(mel)
+        with pytest.raises(AudioError, match="mel spectrogram"):
+            vocoder.stream(mel)
 
 
 def test_impossible_folds_are_an_audio_error(tiny_network, random_mel):

@@ -1,0 +1,153 @@
+"""Speed of the vocoders beside the plain loop over samples, with random weights, in times real time; knows no quality.
+
+``python -m benchmarks.vocoder [--threads N] [--only TEXT]``. The ways are timed in turn, each for a second or two of
+steps after a warm-up, in several rounds of which the best counts: a step costs the same wherever it stands, so that the
+rest of the sound need not be made. Load comes first and last in the output.
+"""
+
+import argparse
+import os
+import platform
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+from models.environment import prepare_environment
+
+prepare_environment()  # before torch is imported
+
+import torch  # noqa: E402
+from torch import nn  # noqa: E402
+from torch.nn import functional as F  # noqa: E402
+
+from models.device import configure_threads  # noqa: E402
+from vocoder.config import PRECISIONS, WaveRNNConfig  # noqa: E402
+from vocoder.folding import FoldPlan, fixed_plan  # noqa: E402
+from vocoder.generation import FoldNoise, Speaker  # noqa: E402
+from vocoder.inference import DEFAULT_PRECISION, OVERLAP_SAMPLES, TARGET_SAMPLES, WaveRNNVocoder  # noqa: E402
+from vocoder.wavernn import WaveRNN  # noqa: E402
+
+SECONDS = 1.5
+ROUNDS = 2
+SMALL = WaveRNNConfig(rnn_dims=256, fc_dims=256, res_blocks=5)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One sound made in several ways: name -> function that works for about SECONDS and returns x real time."""
+
+    name: str
+    ways: dict[str, Callable[[], float]]
+
+
+class PlainLoop:
+    """The loop of the original program: one Python step a sample, GRU cells and linear layers of torch in float32."""
+
+    def __init__(self, network: WaveRNN) -> None:
+        self._network = network
+        self._cells = [self._cell(network.rnn1), self._cell(network.rnn2)]
+
+    @staticmethod
+    def _cell(gru: nn.GRU) -> nn.GRUCell:
+        cell = nn.GRUCell(gru.input_size, gru.hidden_size)
+        cell.load_state_dict({name.removesuffix("_l0"): value for name, value in gru.state_dict().items()})
+        return cell
+
+    @torch.inference_mode()
+    def steps_per_second(self, folds: int) -> float:
+        """Steps of a batch of folds; the up-sampled mels are there already, as in the original."""
+        net, cfg = self._network, self._network.cfg
+        mel, aux = torch.rand(folds, cfg.n_mels), torch.rand(4, folds, cfg.aux_dims)
+        x, state1 = torch.zeros(folds, 1), torch.zeros(folds, cfg.rnn_dims)
+        state2, steps, started = state1, -3, 0.0
+        while steps < 3 or time.perf_counter() - started < SECONDS:
+            if steps == 0:
+                started = time.perf_counter()
+            hidden = net.I(torch.cat([x, mel, aux[0]], dim=1))
+            state1 = self._cells[0](hidden, state1)
+            hidden = hidden + state1
+            state2 = self._cells[1](torch.cat([hidden, aux[1]], dim=1), state2)
+            hidden = hidden + state2
+            hidden = F.relu(net.fc1(torch.cat([hidden, aux[2]], dim=1)))
+            hidden = F.relu(net.fc2(torch.cat([hidden, aux[3]], dim=1)))
+            drawn = torch.distributions.Categorical(F.softmax(net.fc3(hidden), dim=1)).sample()
+            x = (2 * drawn.float() / (cfg.n_classes - 1.0) - 1.0).unsqueeze(-1)
+            steps += 1
+        return steps / (time.perf_counter() - started)
+
+
+def compiled_steps_per_second(speaker: Speaker, plan: FoldPlan) -> float:
+    """Steps of the vocoder's own loop over the folds of a plan; projecting the mel is part of it."""
+    cfg = speaker.network.cfg
+    loop = speaker.loop(torch.rand(cfg.n_mels, plan.length // cfg.hop_length + 1) * 2 - 1)
+    loop.begin(plan.starts)
+    noise = FoldNoise(0, np.arange(plan.count), cfg)
+    loop.run(noise.draw(4))
+    steps, started = 0, time.perf_counter()
+    while time.perf_counter() - started < SECONDS:
+        loop.run(noise.draw(64))
+        steps += 64
+    return steps / (time.perf_counter() - started)
+
+
+def wavernn_rows(name: str, cfg: WaveRNNConfig) -> list[Row]:
+    """Folded 5 s and 20 s, and unfolded."""
+    torch.manual_seed(0)
+    network = WaveRNN(cfg).eval()
+    plain, rate = PlainLoop(network), cfg.mel.sample_rate
+    speakers = {precision: Speaker(network, precision) for precision in PRECISIONS}
+
+    def row(seconds: int, batched: bool) -> Row:
+        length = seconds * rate
+        old = fixed_plan(length, TARGET_SAMPLES, OVERLAP_SAMPLES) if batched else FoldPlan(length, 1, length, 0)
+        new = WaveRNNVocoder(network, batched=batched).plan(length // cfg.hop_length + 1)
+        ways: dict[str, Callable[[], float]] = {
+            "plain": lambda: plain.steps_per_second(old.count) * seconds / old.width
+        }
+        for precision, speaker in speakers.items():
+            ways[precision] = lambda s=speaker: compiled_steps_per_second(s, new) * seconds / new.width  # type: ignore[misc]
+        return Row(f"{name}, {f'folded {seconds} s' if batched else 'unfolded'}", ways)
+
+    return [row(5, True), row(20, True), row(5, False)]
+
+
+def rows() -> list[Row]:
+    """Everything that is timed."""
+    return [*wavernn_rows("WaveRNN 512", WaveRNNConfig()), *wavernn_rows("WaveRNN 256", SMALL)]
+
+
+def load() -> str:
+    """The machine's load, and how many cores it is for."""
+    average = f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
+    return f"load {average} on {os.cpu_count()} cores ({platform.machine()})"
+
+
+def main() -> int:
+    """Print the table; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.vocoder", description=__doc__)
+    parser.add_argument("--threads", type=int)
+    parser.add_argument("--only", default="", help="rows whose name holds this")
+    parser.add_argument("--ways", nargs="+", default=["plain", *PRECISIONS], help="of those named in the table's head")
+    args = parser.parse_args()
+    threads = configure_threads(args.threads)
+    print(f"{load()}, {threads} threads, torch {torch.__version__}; {DEFAULT_PRECISION} is the default")
+    print(f"{'x real time at 16 kHz (ratio to plain)':38s}" + "".join(f"{way:>16s}" for way in args.ways))
+    for row in rows():
+        if args.only not in row.name:
+            continue
+        best = dict.fromkeys(args.ways, 0.0)
+        for _ in range(ROUNDS):
+            for way in best:
+                best[way] = max(best[way], row.ways[way]())
+        plain = best.get("plain", 0.0)
+        cells = (f"{value:.2f} ({value / plain:.1f})" if plain else f"{value:.2f}" for value in best.values())
+        print(f"{row.name:38s}" + "".join(f"{cell:>16s}" for cell in cells), flush=True)
+    print(load())
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

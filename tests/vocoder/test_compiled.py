@@ -1,0 +1,147 @@
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from torch.nn import functional as F
+
+from vocoder import kernel
+from vocoder.compiled import CompiledLoop, CompiledNetwork
+from vocoder.distribution import draw
+from vocoder.folding import FoldPlan, even_plan
+from vocoder.generation import FoldNoise, Speaker, generate
+
+
+@pytest.fixture
+def mel(random_mel):
+    return torch.from_numpy(random_mel(6)) / 4
+
+
+@pytest.fixture
+def threads():
+    """``threads(n)`` sets torch's thread count until the end of the test."""
+    before = torch.get_num_threads()
+    yield torch.set_num_threads
+    torch.set_num_threads(before)
+
+
+def whole_pass(network, mel, x):
+    with torch.inference_mode():
+        return network(x, F.pad(mel, (2, 2), value=-1.0)[None].expand(len(x), -1, -1)).numpy()
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"mode": "MOL"}, {"upsample_factors": (4, 5, 10)}, {"rnn_dims": 19, "fc_dims": 37, "pad": 2}]
+)
+def test_exact_steps_have_the_outputs_of_the_whole_pass(tiny_network, mel, changes):
+    network, x = tiny_network(**changes), torch.rand(7, 1200) * 2 - 1
+    loop = CompiledLoop(CompiledNetwork(network), network, mel, 2)
+    loop.begin(np.zeros(7, dtype=np.int64))
+    parts = [loop.outputs(np.ascontiguousarray(part)) for part in np.split(x.numpy(), [1, 333], axis=1)]
+    np.testing.assert_allclose(np.concatenate(parts, axis=1), whole_pass(network, mel, x), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("precision", "divergence"), [("int16", 1e-7), ("int8", 1e-4)])
+def test_whole_numbers_lose_little(tiny_network, mel, precision, divergence):
+    network, x = tiny_network(), torch.rand(1, 1200) * 2 - 1
+    with torch.no_grad():
+        network.fc3.weight *= 10  # logits as far apart as a trained network's
+    loop = CompiledLoop(CompiledNetwork(network, precision), network, mel, 1)
+    exact, near = (
+        torch.log_softmax(torch.from_numpy(outputs).double(), -1)
+        for outputs in (whole_pass(network, mel, x), loop.outputs(x.numpy()))
+    )
+    lost = (exact.exp() * (exact - near)).sum(-1).mean()
+    assert exact.std() > 0.5 and 0 < lost < divergence
+
+
+@pytest.mark.parametrize("precision", ["float32", "int16"])
+def test_whole_number_sums_cannot_overflow(tiny_network, precision):
+    network = tiny_network(rnn_dims=64)
+    with torch.no_grad():
+        network.rnn1.weight_hh_l0.fill_(1.0)
+    compiled = CompiledNetwork(network, precision)
+    state = compiled.state(np.zeros(1, dtype=np.int64))
+    state.codes1.values[:] = compiled.net.limit
+    state.codes1.factors[:] = 1.0 / compiled.net.limit
+    kernel.product(compiled.net.hh1, state.codes1, state.recurrent1)
+    bias = network.rnn1.bias_hh_l0.detach().numpy()
+    np.testing.assert_allclose(state.recurrent1[0, : 3 * 64], 64 + bias, rtol=1e-3)
+
+
+@pytest.mark.parametrize("precision", ["float32", "int16"])
+@pytest.mark.parametrize("plan", [FoldPlan(1000, 1, 1000, 0), even_plan(1000, 130, 20)])
+def test_samples_do_not_depend_on_threads_or_blocks(tiny_network, mel, monkeypatch, threads, precision, plan):
+    speaker, results = Speaker(tiny_network(), precision), []
+    for count, seconds in ((1, 0.02), (2, 0.02), (3, 0.0), (1, 0.0)):
+        threads(count)
+        monkeypatch.setattr("vocoder.generation.BLOCK_SECONDS", seconds)
+        results.append(generate(speaker, mel, plan, seed=4))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
+def test_a_fold_is_what_it_is_alone(tiny_network, mel):
+    network = tiny_network()
+    starts = np.array([0, 130, 400, 610, 700, 810], dtype=np.int64)
+    loop = CompiledLoop(CompiledNetwork(network), network, mel, 1)
+    noise = FoldNoise(0, np.arange(6), network.cfg).draw(150)
+    loop.begin(starts)
+    together = loop.run(noise)
+    for fold in range(6):
+        loop.begin(starts[fold : fold + 1])
+        np.testing.assert_array_equal(loop.run(noise[fold : fold + 1])[0], together[fold])
+
+
+def test_a_second_thread_that_is_not_given_a_processor_is_given_up(tiny_network, mel, monkeypatch):
+    network = tiny_network()
+    noise = FoldNoise(0, np.arange(1), network.cfg).draw(300)
+    compiled = CompiledNetwork(network)
+    alone = CompiledLoop(compiled, network, mel, 1).run(noise)
+    loop, made = CompiledLoop(compiled, network, mel, 2), []
+    follow, speak = kernel.follow, kernel.speak
+
+    def stops_for_a_while(net, state, steps):
+        follow(net, state, 100)
+        time.sleep(0.3)
+        follow(net, state, steps)
+
+    def counted(*args):
+        made.append((speak(*args), args[-1]))
+        return made[-1][0]
+
+    monkeypatch.setattr(kernel, "follow", stops_for_a_while)
+    monkeypatch.setattr(kernel, "speak", counted)
+    np.testing.assert_array_equal(loop.run(noise), alone)
+    (together, alone_first), (rest, alone_then) = made
+    assert not alone_first and alone_then and 0 < together <= 102 and together + rest == 300
+    loop.run(noise)
+    assert made[2:] == [(300, True)]
+
+
+@pytest.mark.parametrize("changes", [{}, {"mode": "MOL"}])
+def test_draws_are_those_of_the_distribution(tiny_network, changes):
+    cfg = tiny_network(**changes).cfg
+    generator = torch.Generator().manual_seed(1)
+    outputs = torch.randn(400, cfg.n_classes, generator=generator) * 3
+    noise = torch.rand(2, 400, generator=generator)
+    noise[:, :2] = torch.tensor([0.0, 1.0 - 2.0**-24])
+    expected = draw(outputs, noise, cfg).numpy()
+    drawn = [
+        kernel._draw(row.numpy().copy(), np.ascontiguousarray(u.numpy()), cfg.mode == "RAW")
+        for row, u in zip(outputs, noise.t(), strict=True)
+    ]
+    assert np.mean(np.abs(np.array(drawn) - expected) < 1e-4) > 0.99
+    assert np.abs(drawn).max() <= 1.0
+
+
+@pytest.mark.parametrize("plan", [FoldPlan(1000, 1, 1000, 0), even_plan(1000, 300, 50)])
+def test_without_numba_torch_speaks(tiny_network, mel, monkeypatch, caplog, plan):
+    fast = generate(Speaker(tiny_network()), mel, plan, seed=4)
+    monkeypatch.setitem(sys.modules, "vocoder.compiled", None)
+    slow = generate(Speaker(tiny_network()), mel, plan, seed=4)
+    assert "cannot be compiled" in caplog.text
+    # The same noise: only a draw at a class's very edge may fall differently, and what follows it.
+    assert slow.shape == fast.shape
+    np.testing.assert_allclose(slow[:100], fast[:100], atol=1e-6)

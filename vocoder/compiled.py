@@ -1,0 +1,228 @@
+"""A WaveRNN made ready for the compiled kernel: weights packed, mels projected, folds shared out to threads.
+
+Knows no plan of folds, no seed and no wav. The input layer of a WaveRNN is linear, the mels are interpolated by fixed
+weights, and the other features are the same within a frame: what all these add to the gates and to the first two linear
+layers is projected once a frame, not once a sample. Importing this module imports numba.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from vocoder import kernel
+from vocoder.config import AUX_SPLITS
+from vocoder.sample_loop import FloatArray, context, features, with_context
+from vocoder.wavernn import WaveRNN
+
+INT32_MAX = 2**31 - 1
+# Highest code of a state beside int16 weights: 12 bits, which leaves the weights of a row of 512 about as many.
+STATE_LIMIT = 4095
+# Frames that are projected at once: 400 x 8,000 floats are 12 MB.
+CHUNK_FRAMES = 400
+# Blocks of a fold that one thread makes alone after the other was not given a processor: about a second of work.
+ALONE_BLOCKS = 40
+_NO_OUTPUTS = np.empty((0, 0, 0), dtype=np.float32)
+
+
+class CompiledNetwork:
+    """The weights of a WaveRNN in eval mode as they were when this was made, in one of `PRECISIONS`."""
+
+    def __init__(self, network: WaveRNN, precision: str = "float32") -> None:
+        self.cfg = cfg = network.cfg
+        rnn, fc = cfg.rnn_dims, cfg.fc_dims
+        w = {name: value.detach().cpu().double() for name, value in network.state_dict().items()}
+        ih2, fc1, fc2 = w["rnn2.weight_ih_l0"], w["fc1.weight"], w["fc2.weight"]
+        # What the layers that read I's output make of it.
+        after_input = torch.cat([w["rnn1.weight_ih_l0"], ih2[:, :rnn], fc1[:, :rnn]])
+        from_input = after_input @ w["I.weight"]
+        from_sample, self._from_mel, from_aux1 = (
+            part.float() for part in from_input.split([1, cfg.n_mels, cfg.aux_dims], dim=1)
+        )
+        aux = cfg.aux_dims
+        constant = torch.zeros(6 * rnn + 2 * fc, AUX_SPLITS * aux)
+        constant[: len(from_aux1), :aux] = from_aux1
+        constant[3 * rnn : 6 * rnn, aux : 2 * aux] = ih2[:, rnn:]
+        constant[6 * rnn : 6 * rnn + fc, 2 * aux : 3 * aux] = fc1[:, rnn:]
+        constant[6 * rnn + fc :, 3 * aux :] = fc2[:, fc:]
+        self._from_aux = constant
+        biases = [w["rnn1.bias_ih_l0"], w["rnn2.bias_ih_l0"], w["fc1.bias"], w["fc2.bias"]]
+        self._bias = torch.cat(biases)
+        self._bias[: len(from_input)] += after_input @ w["I.bias"]
+        self._bias = self._bias.float()
+        self._weights = _interpolation(network)
+        matrices = [
+            (w["rnn1.weight_hh_l0"], w["rnn1.bias_hh_l0"]),
+            (ih2[:, :rnn], None),
+            (w["rnn2.weight_hh_l0"], w["rnn2.bias_hh_l0"]),
+            (fc1[:, :rnn], None),
+            (fc2[:, :fc], None),
+            (w["fc3.weight"], w["fc3.bias"]),
+        ]
+        parts: Any = zip(*(_pack(weight, bias, precision) for weight, bias in matrices), strict=True)
+        packed, limits = parts
+        hh1, ih2, hh2, fc1, fc2, fc3 = packed
+        self.net = kernel.Net(
+            hh1, ih2, hh2, fc1, fc2, fc3, from_sample.flatten().contiguous().numpy(),
+            float(min(limits)), cfg.n_classes, cfg.mode == "RAW",
+        )  # fmt: skip
+        self.code_type = np.float32 if precision == "float32" else np.int16
+
+    def state(self, starts: npt.NDArray[np.int64]) -> kernel.State:
+        """Folds that begin at samples `starts` (B,), at rest."""
+        folds, rnn = len(starts), self.cfg.rnn_dims
+        widest = max(rnn, self.cfg.fc_dims)
+
+        def room(rows: int) -> FloatArray:
+            return np.zeros((folds, rows), dtype=np.float32)
+
+        def codes(columns: int) -> kernel.Codes:
+            return kernel.Codes(np.zeros((folds, columns + columns % 2), self.code_type), np.zeros(folds, np.float32))
+
+        net, state = self.net, room(rnn)
+        gates = len(net.hh1.bias)
+        made = kernel.State(
+            place=starts.astype(np.int64), x=np.zeros(folds, np.float32), hidden1=state, hidden2=state.copy(),
+            codes1=codes(rnn), codes2=codes(rnn), recurrent1=room(gates), recurrent2=room(gates), gates2=room(gates),
+            codes=codes(widest), given=np.zeros(4 * widest, np.float32),
+            layer=room(max(len(net.fc1.bias), len(net.fc2.bias))), outputs=room(len(net.fc3.bias)),
+            turns=np.zeros(64, np.int64),
+        )  # fmt: skip
+        kernel.product(net.hh1, made.codes1, made.recurrent1)
+        kernel.product(net.hh2, made.codes2, made.recurrent2)
+        return made
+
+    def frames(self, mel: Tensor, aux: Tensor, first: int, stop: int) -> kernel.Frames:
+        """Frames [first, stop) of mel (n_mels, T + 2 * context) and aux (T, res_out_dims); beyond T the last ones."""
+        smooth = mel[:, torch.arange(first, stop + len(self._weights[0]) - 1).clamp(max=mel.shape[1] - 1)]
+        constant = aux[torch.arange(first, stop).clamp(max=len(aux) - 1)]
+        return kernel.Frames(
+            first,
+            torch.addmm(self._bias, constant, self._from_aux.t()).numpy(),
+            (smooth.t() @ self._from_mel.t()).numpy(),
+            self._weights,
+        )
+
+
+class CompiledLoop:
+    """A WaveRNN unrolled in time by the kernel, with its state for a batch of B folds."""
+
+    def __init__(self, compiled: CompiledNetwork, network: WaveRNN, mel: Tensor, threads: int) -> None:
+        """mel (n_mels, T): what is spoken, divided by the config's mel_scale; beyond its ends is silence."""
+        self.cfg = network.cfg
+        self._compiled = compiled
+        self._threads = max(1, threads)
+        self._mel, self._aux = with_context(mel, self.cfg), features(network, mel)
+        self.begin(np.zeros(1, dtype=np.int64))
+
+    def begin(self, starts: npt.NDArray[np.int64]) -> None:
+        """Folds that begin at samples `starts` (B,), at rest."""
+        shares = np.array_split(starts, min(self._threads, len(starts)))
+        self._states = [self._compiled.state(share) for share in shares]
+        self._frames: kernel.Frames | None = None
+        self._alone_blocks = 0
+
+    def run(self, noise: FloatArray) -> FloatArray:
+        """The next samples (B, N) of the folds, drawn by noise (B, N, noise_per_sample) in [0, 1)."""
+        samples = np.empty(noise.shape[:2], dtype=np.float32)
+        frames = self._stretch(noise.shape[1])
+        if len(self._states) == 1:
+            made = self._run_together(frames, noise, samples)
+            if made < noise.shape[1]:
+                rest = np.empty((len(noise), noise.shape[1] - made), dtype=np.float32)
+                self._speak(self._states[0], frames, np.ascontiguousarray(noise[:, made:]), rest)
+                samples[:, made:] = rest
+            return samples
+        ends = np.cumsum([len(state.x) for state in self._states])[:-1]
+        parts: Any = zip(self._states, np.split(noise, ends), np.split(samples, ends), strict=True)
+        with ThreadPoolExecutor(len(self._states)) as pool:
+            for job in [pool.submit(self._speak, state, frames, *part) for state, *part in parts]:
+                job.result()
+        return samples
+
+    def _run_together(self, frames: kernel.Frames, noise: FloatArray, samples: FloatArray) -> int:
+        """The first samples of a single share by two threads, one of which may find no processor: how many."""
+        if noise.shape[0] > 1 or self._threads == 1 or not kernel.TWO_THREADS:
+            return 0
+        if self._alone_blocks:
+            self._alone_blocks -= 1
+            return 0
+        (state,) = self._states
+        state.turns[:] = 0
+        with ThreadPoolExecutor(1) as pool:
+            following = pool.submit(kernel.follow, self._compiled.net, state, noise.shape[1])
+            made = self._speak(state, frames, noise, samples, alone=False)
+            following.result()
+        self._alone_blocks = ALONE_BLOCKS if made < noise.shape[1] else 0
+        return made
+
+    def _speak(
+        self, state: kernel.State, frames: kernel.Frames, noise: FloatArray, samples: FloatArray, alone: bool = True
+    ) -> int:
+        return kernel.speak(self._compiled.net, frames, state, noise, samples, _NO_OUTPUTS, alone)
+
+    def outputs(self, before: FloatArray) -> FloatArray:
+        """The network's outputs (B, N, n_classes) where the samples before, (B, N), are given."""
+        outputs = np.empty((*before.shape, self.cfg.n_classes), dtype=np.float32)
+        noise, frames = np.empty((0, 0, 0), dtype=np.float32), self._stretch(before.shape[1])
+        start = 0
+        for state in self._states:
+            part = slice(start, start := start + len(state.x))
+            kernel.speak(self._compiled.net, frames, state, noise, before[part], outputs[part], True)
+        return outputs
+
+    @torch.inference_mode()
+    def _stretch(self, steps: int) -> kernel.Frames:
+        """The frames that the next steps need, and those after them."""
+        places, hop = np.concatenate([state.place for state in self._states]), self.cfg.hop_length
+        first, stop = int(places.min()) // hop, (int(places.max()) + steps - 1) // hop + 1
+        known = self._frames
+        if known is None or first < known.first or stop > known.first + len(known.constant):
+            ahead = max(stop, min(stop + CHUNK_FRAMES, len(self._aux)))
+            known = self._frames = self._compiled.frames(self._mel, self._aux, first, ahead)
+        return known
+
+
+@torch.inference_mode()
+def _interpolation(network: WaveRNN) -> FloatArray:
+    """Share of each of the 2 * context + 1 frames around a sample in its smoothed mel, (hop, taps).
+
+    The up-sampling network is the same for all bands: bands that are zero but for one frame show its weights.
+    """
+    cfg = network.cfg
+    around = context(cfg)
+    impulses = torch.eye(2 * around + 1, device=network.I.weight.device)
+    first = (around - cfg.pad) * cfg.hop_length
+    return network.upsample.samples(impulses[None])[0, first : first + cfg.hop_length].float().cpu().numpy().copy()
+
+
+def _pack(weight: Tensor, bias: Tensor | None, precision: str) -> tuple[kernel.Matrix, int]:
+    """weight (R, K) as the kernel reads it, and the highest code of a vector beside it; rows of whole numbers have
+    a scale of their own."""
+    rows, columns = weight.shape
+    w = np.zeros((-(-rows // kernel.ROWS) * kernel.ROWS, columns + columns % 2))
+    w[:rows, :columns] = weight.numpy()
+    pair = 2
+    scale = np.ones(len(w))
+    if precision == "float32":
+        w, pair, limit = w[:, :columns], 1, 1
+    else:
+        peak, size = np.abs(w).max(axis=1), np.abs(w).sum(axis=1)
+        if precision == "int8":
+            scale = peak / 127
+        else:
+            scale = np.maximum(peak / 32767, size / (INT32_MAX // STATE_LIMIT - columns))
+        scale[scale == 0] = 1.0
+        w = np.rint(w / scale[:, None])
+        limit = int(min(32767, INT32_MAX // max(1, np.abs(w).sum(axis=1).max())))
+    kind = {"float32": np.float32, "int16": np.int16, "int8": np.int8}[precision]
+    blocks = w.reshape(-1, kernel.ROWS, w.shape[1] // pair, pair).transpose(0, 2, 1, 3)
+    biases = np.zeros(len(w), dtype=np.float32)
+    if bias is not None:
+        biases[:rows] = bias.numpy()
+    return kernel.Matrix(np.ascontiguousarray(blocks, dtype=kind), scale.astype(np.float32), biases), limit
