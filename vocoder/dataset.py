@@ -1,10 +1,12 @@
-"""Windows of mels and samples to train a WaveRNN on, drawn from preprocessed speech; knows no network and no loss."""
+"""Windows of mels and samples to train a vocoder on, drawn from preprocessed speech; knows no network and no loss."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,10 +14,13 @@ import torch
 from torch import Tensor
 
 from audio.errors import TrainingError
-from audio.signal import label_to_float
+from audio.signal import label_to_float, pre_emphasis
 from training.corpus import ManifestEntry
-from vocoder.config import WaveRNNConfig
+from vocoder.config import VocosConfig, WaveRNNConfig
 from vocoder.signal import to_labels, to_network_signal
+
+Model = TypeVar("Model", bound=WaveRNNConfig | VocosConfig)
+Drawn = TypeVar("Drawn")
 
 TRAIN_STREAM, VALIDATION_STREAM = 1, 2
 _INT16 = 32767.0
@@ -36,12 +41,16 @@ class WindowConfig:
     """Probability of keeping a window of silence that was drawn; the others are drawn again."""
     mels: str = "mels"
     """Folder of the mels: mels, or mels_gta for those that a synthesizer predicted."""
+    own_mels: float = 0.0
+    """Share of the windows that have the recording's own mels even so."""
 
     def __post_init__(self) -> None:
         if self.batch_size < 1 or self.window_frames < 1:
             raise TrainingError("batch_size and window_frames must be at least 1.")
         if not 0.0 <= self.balance <= 1.0 or not 0.0 < self.silence_share <= 1.0:
             raise TrainingError("balance must lie in [0, 1] and silence_share in (0, 1].")
+        if not 0.0 <= self.own_mels < 1.0:
+            raise TrainingError("own_mels must lie in [0, 1).")
 
 
 @dataclass(frozen=True)
@@ -69,7 +78,7 @@ class _Clip:
     quiet: npt.NDArray[np.bool_]
 
 
-class WindowDataset:
+class ClipDataset(ABC, Generic[Model, Drawn]):
     """The utterances of a manifest, kept in memory as int16 once they were drawn (about 180 MB an hour).
 
     Every batch is a pure function of (seed, step, rank).
@@ -79,68 +88,74 @@ class WindowDataset:
     """
 
     def __init__(
-        self, root: Path, entries: Sequence[ManifestEntry], model: WaveRNNConfig, cfg: WindowConfig, *, seed: int
+        self, root: Path, entries: Sequence[ManifestEntry], model: Model, cfg: WindowConfig, *, seed: int
     ) -> None:
         if not entries:
             raise TrainingError(f"{root} has no utterances to train on: run the preprocessing first.")
-        self.root, self.model, self.cfg, self.seed = Path(root), model, cfg, seed
+        self.root, self.cfg, self.seed = Path(root), cfg, seed
+        self.model: Model = model
         # Sorted: the draw must not depend on the order in which parallel preprocessing finished.
         self.entries = sorted(entries, key=lambda entry: (entry.speaker, entry.id))
         frames = np.array([max(1, entry.frames) for entry in self.entries], dtype=np.float64)
         speakers = np.unique([entry.speaker for entry in self.entries], return_inverse=True)[1]
         per_speaker = np.bincount(speakers, weights=frames)
         weights = per_speaker[speakers] ** (cfg.balance - 1.0) * frames
-        self._cumulative = np.cumsum(weights / weights.sum())
+        weights /= weights.sum()
+        # Entries again, with their own mels, stand behind the others.
+        own = [cfg.own_mels * weights] if cfg.own_mels else []
+        self._cumulative = np.cumsum(np.concatenate([(1.0 - cfg.own_mels) * weights, *own]))
         self._clips: dict[int, _Clip] = {}
 
-    def batch(self, step: int, rank: int = 0) -> WindowBatch:
+    def batch(self, step: int, rank: int = 0) -> Drawn:
         """The training batch of a step."""
         return self._draw(np.random.default_rng((self.seed, TRAIN_STREAM, step, rank)), self._cumulative)
 
-    def fixed_batches(self, count: int) -> list[WindowBatch]:
+    def fixed_batches(self, count: int) -> list[Drawn]:
         """Batches that are always the same, every utterance drawn as often as the others."""
-        even = np.arange(1, len(self.entries) + 1) / len(self.entries)
+        count = len(self._cumulative)
+        even = np.arange(1, count + 1) / count
         return [self._draw(np.random.default_rng((self.seed, VALIDATION_STREAM, i)), even) for i in range(count)]
 
     def mel(self, index: int) -> npt.NDArray[np.float32]:
         """Mel (n_mels, T) of an entry, normalised as on disk."""
-        return self._load_mel(self.entries[index]).T
+        return self._load_mel(self.entries[index], self.cfg.mels).T
 
-    def _draw(self, rng: np.random.Generator, cumulative: npt.NDArray[np.float64]) -> WindowBatch:
+    def _draw(self, rng: np.random.Generator, cumulative: npt.NDArray[np.float64]) -> Drawn:
         windows = [self._window(*self._place(rng, cumulative)) for _ in range(self.cfg.batch_size)]
         signal, mels = (np.stack(parts) for parts in zip(*windows, strict=True))
-        labels = to_labels(signal, self.model)
-        x = torch.from_numpy(label_to_float(labels[:, :-1], self.model.label_bits).astype(np.float32))
-        y = torch.from_numpy(labels[:, 1:].copy())
-        if self.model.mode == "MOL":
-            y = torch.from_numpy(label_to_float(labels[:, 1:], self.model.label_bits).astype(np.float32))
-        return WindowBatch(x, torch.from_numpy(np.ascontiguousarray(mels.transpose(0, 2, 1))), y)
+        return self._batch(signal, np.ascontiguousarray(mels.transpose(0, 2, 1)))
+
+    @abstractmethod
+    def _signal(self, wav: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """A recording (S,) as the network speaks it, in [-1, 1]."""
+
+    @abstractmethod
+    def _window(self, clip: _Clip, first: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Signal and mel of the window that begins at a frame."""
+
+    @abstractmethod
+    def _batch(self, signal: npt.NDArray[np.float32], mels: npt.NDArray[np.float32]) -> Drawn:
+        """A batch of signals (B, ...) and mels (B, n_mels, ...)."""
 
     def _place(self, rng: np.random.Generator, cumulative: npt.NDArray[np.float64]) -> tuple[_Clip, int]:
         for _ in range(20):
-            index = min(int(np.searchsorted(cumulative, rng.random(), side="right")), len(self.entries) - 1)
+            index = min(int(np.searchsorted(cumulative, rng.random(), side="right")), len(cumulative) - 1)
             clip = self._clip(index)
             first = int(rng.integers(len(clip.quiet)))
             if not clip.quiet[first] or rng.random() < self.cfg.silence_share:
                 break
         return clip, first
 
-    def _window(self, clip: _Clip, first: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-        """Signal (S + 1,) from one sample before the window, and mel (window_frames + 2 * pad, n_mels)."""
-        hop, count, pad = self.model.hop_length, self.cfg.window_frames, self.model.pad
-        signal = _slice(clip.signal, first * hop - 1, count * hop + 1, 0)
-        mel = _slice(clip.mel, first - pad, count + 2 * pad, -round(_INT16))
-        return signal.astype(np.float32) / np.float32(_INT16), mel.astype(np.float32) / np.float32(_INT16)
-
     def _clip(self, index: int) -> _Clip:
         clip = self._clips.get(index)
         if clip is None:
-            clip = self._clips[index] = self._load(self.entries[index])
+            own, entry = divmod(index, len(self.entries))
+            clip = self._clips[index] = self._load(self.entries[entry], "mels" if own else self.cfg.mels)
         return clip
 
-    def _load(self, entry: ManifestEntry) -> _Clip:
-        mel = self._load_mel(entry)
-        signal = to_network_signal(_read(self.root / "wavs" / f"{entry.id}.npy"), self.model)
+    def _load(self, entry: ManifestEntry, mels: str) -> _Clip:
+        mel = self._load_mel(entry, mels)
+        signal = self._signal(_read(self.root / "wavs" / f"{entry.id}.npy"))
         hop, top = self.model.hop_length, self.model.mel.max_abs_value
         if abs(len(mel) - 1 - len(signal) // hop) > 1:
             raise TrainingError(
@@ -154,8 +169,8 @@ class WindowDataset:
             self._quiet_windows(mel.mean(axis=1)),
         )
 
-    def _load_mel(self, entry: ManifestEntry) -> npt.NDArray[np.float32]:
-        path = self.root / self.cfg.mels / f"{entry.id}.npy"
+    def _load_mel(self, entry: ManifestEntry, mels: str) -> npt.NDArray[np.float32]:
+        path = self.root / mels / f"{entry.id}.npy"
         mel = _read(path)
         if mel.ndim != 2 or mel.shape[1] != self.model.n_mels or len(mel) == 0:
             raise TrainingError(f"{path} has shape {mel.shape}; expected (frames, {self.model.n_mels}).")
@@ -168,6 +183,58 @@ class WindowDataset:
         starts = max(1, len(level) - count + 1)
         means = np.array([level[first : first + count].mean() for first in range(starts)])
         return np.asarray((means < low + _QUIET_SHARE * (high - low)) & (high - low > 0.5))
+
+
+class WindowDataset(ClipDataset[WaveRNNConfig, WindowBatch]):
+    """Windows for networks that speak a sample at a time."""
+
+    def _signal(self, wav: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return to_network_signal(wav, self.model)
+
+    def _window(self, clip: _Clip, first: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """Signal (S + 1,) from one sample before the window, and mel (window_frames + 2 * pad, n_mels)."""
+        hop, count, pad = self.model.hop_length, self.cfg.window_frames, self.model.pad
+        signal = _slice(clip.signal, first * hop - 1, count * hop + 1, 0)
+        mel = _slice(clip.mel, first - pad, count + 2 * pad, -round(_INT16))
+        return signal.astype(np.float32) / np.float32(_INT16), mel.astype(np.float32) / np.float32(_INT16)
+
+    def _batch(self, signal: npt.NDArray[np.float32], mels: npt.NDArray[np.float32]) -> WindowBatch:
+        labels = to_labels(signal, self.model)
+        x = torch.from_numpy(label_to_float(labels[:, :-1], self.model.label_bits).astype(np.float32))
+        y = torch.from_numpy(labels[:, 1:].copy())
+        if self.model.mode == "MOL":
+            y = torch.from_numpy(label_to_float(labels[:, 1:], self.model.label_bits).astype(np.float32))
+        return WindowBatch(x, torch.from_numpy(mels), y)
+
+
+@dataclass(frozen=True)
+class SpectrumBatch:
+    """Windows of F frames: mels (B, n_mels, F) divided by the network's mel_scale, and the pre-emphasised signal
+    (B, (F - 1) * hop + n_fft) that their STFT frames, not padded, lie on."""
+
+    mels: Tensor
+    signal: Tensor
+
+    def to(self, device: torch.device | str) -> SpectrumBatch:
+        """The same batch on another device."""
+        return SpectrumBatch(self.mels.to(device), self.signal.to(device))
+
+
+class SpectrumDataset(ClipDataset[VocosConfig, SpectrumBatch]):
+    """Windows for networks that make spectra: whole STFT frames, no labels."""
+
+    def _signal(self, wav: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return np.clip(pre_emphasis(wav, self.model.mel.preemphasis), -1.0, 1.0)
+
+    def _window(self, clip: _Clip, first: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        mel_cfg, count = self.model.mel, self.cfg.window_frames
+        start = first * mel_cfg.hop_length - mel_cfg.n_fft // 2
+        signal = _slice(clip.signal, start, (count - 1) * mel_cfg.hop_length + mel_cfg.n_fft, 0)
+        mel = _slice(clip.mel, first, count, -round(_INT16))
+        return signal.astype(np.float32) / np.float32(_INT16), mel.astype(np.float32) / np.float32(_INT16)
+
+    def _batch(self, signal: npt.NDArray[np.float32], mels: npt.NDArray[np.float32]) -> SpectrumBatch:
+        return SpectrumBatch(torch.from_numpy(mels), torch.from_numpy(signal))
 
 
 def _slice(array: npt.NDArray, first: int, count: int, fill: float) -> npt.NDArray:

@@ -2,43 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from audio.errors import TrainingError
-from audio.mel import MelTransform
 from training.corpus import ManifestEntry
 from training.trainer import TrainerConfig
+from vocoder.base_task import TaskConfig, VocoderTask
 from vocoder.config import WaveRNNConfig
 from vocoder.dataset import WindowBatch, WindowConfig, WindowDataset
 from vocoder.distribution import negative_log_likelihood
 from vocoder.wavernn import WaveRNN
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
-
-
-@dataclass(frozen=True)
-class TaskConfig:
-    """How the training is measured and shown."""
-
-    validation_fraction: float = 0.05
-    """Share of the speakers held out; 0 trains without measuring."""
-    validation_batches: int = 4
-    sample_seconds: float = 1.5
-    """Length of the held-out clip that is generated for the pictures; 0 generates none."""
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.validation_fraction < 1.0 or self.validation_batches < 1 or self.sample_seconds < 0:
-            raise TrainingError(
-                "validation_fraction must lie in [0, 1), validation_batches be at least 1, sample_seconds at least 0."
-            )
+    from vocoder.inference import Vocoder
 
 
 def default_trainer() -> TrainerConfig:
@@ -66,48 +48,31 @@ class VocoderTraining:
     trainer: TrainerConfig = field(default_factory=default_trainer)
 
 
-class VocoderTask:
-    """Training of a ``WaveRNN``; see ``training.trainer.TrainTask`` for what the methods owe.
+class WaveRNNTask(VocoderTask[WindowBatch]):
+    """Training of a ``WaveRNN`` on preprocessed speech in the folder ``root``."""
 
-    Args:
-        root: folder that vocoder.preprocess or synthesizer.preprocess wrote.
-        train, validation: its manifest entries, no speaker in both; no validation entries = no validation.
-    """
-
-    kind = "vocoder"
-    loss_module: nn.Module | None = None
+    architecture = "wavernn"
 
     def __init__(
-        self,
-        cfg: VocoderTraining,
-        root: Path,
-        train: Sequence[ManifestEntry],
-        validation: Sequence[ManifestEntry],
+        self, cfg: VocoderTraining, root: Path, train: Sequence[ManifestEntry], validation: Sequence[ManifestEntry]
     ) -> None:
-        self.cfg = cfg
-        seed = cfg.trainer.seed
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(seed)
-            self._wavernn = WaveRNN(cfg.model)
-        self.network: nn.Module = self._wavernn
-        self.dataset = WindowDataset(root, train, cfg.model, cfg.data, seed=seed)
-        self._held_out = WindowDataset(root, validation, cfg.model, cfg.data, seed=seed) if validation else None
-        self._validation: list[WindowBatch] = []
-        self._sounds: tuple[int, dict[str, np.ndarray]] = (-1, {})
+        data = partial(WindowDataset, root, model=cfg.model, cfg=cfg.data, seed=cfg.trainer.seed)
+        super().__init__(cfg, WaveRNN, data, train, validation)
+
+    def vocoder(self) -> Vocoder:
+        """The network as it is now, ready to speak."""
+        from vocoder.inference import WaveRNNVocoder
+
+        return WaveRNNVocoder(self._wavernn)
+
+    @property
+    def _wavernn(self) -> WaveRNN:
+        assert isinstance(self.network, WaveRNN)
+        return self.network
 
     def prepare_step(self, step: int) -> None:
         """Keep the step that the public checkpoints carry among their weights."""
         self._wavernn.step.fill_(step)
-
-    def train_batch(self, step: int, rank: int, world_size: int) -> WindowBatch:
-        """See ``WindowDataset.batch``."""
-        return self.dataset.batch(step, rank)
-
-    def validation_batches(self) -> Iterable[WindowBatch]:
-        """Windows of held-out speakers, always the same."""
-        if self._held_out is not None and not self._validation:
-            self._validation = self._held_out.fixed_batches(self.cfg.task.validation_batches)
-        return self._validation
 
     def loss(
         self, network: nn.Module, batch: WindowBatch, step: int
@@ -119,46 +84,6 @@ class VocoderTask:
             metrics["accuracy"] = (outputs.detach().argmax(-1) == batch.y).float().mean()
         return negative_log_likelihood(outputs, batch.y, self.cfg.model), metrics
 
-    def figures(self, step: int) -> dict[str, Figure]:
-        """Spectrogram of a held-out clip, and of the sound generated from it."""
-        from training.plots import mel_figure
-
-        sounds = self._generate(step)
-        if not sounds:
-            return {}
-        transform = MelTransform(self.cfg.model.mel)
-        mels = {name: transform(wav) for name, wav in sounds.items()}
-        return {"generated": mel_figure(mels, f"held-out clip, step {step}")}
-
-    def samples(self, step: int) -> dict[str, tuple[np.ndarray, int]]:
-        """The two sounds of ``figures``."""
-        rate = self.cfg.model.mel.sample_rate
-        return {name: (wav, rate) for name, wav in self._generate(step).items()}
-
-    def _generate(self, step: int) -> dict[str, np.ndarray]:
-        """Sounds by name; kept, as the trainer asks for the picture and for the sound of a step."""
-        from vocoder.inference import WaveRNNVocoder
-
-        if self._held_out is None or self.cfg.task.sample_seconds == 0:
-            return {}
-        if self._sounds[0] != step:
-            cfg = self.cfg.model
-            frames = max(2, round(self.cfg.task.sample_seconds * cfg.mel.sample_rate / cfg.hop_length))
-            entry = self._held_out.entries[len(self._held_out.entries) // 2]
-            first = max(0, (entry.frames - frames) // 2)
-            mel = self._held_out.mel(self._held_out.entries.index(entry))[:, first : first + frames]
-            wav = np.load(self._held_out.root / "wavs" / f"{entry.id}.npy").astype(np.float32)
-            target = wav[first * cfg.hop_length :][: (mel.shape[1] - 1) * cfg.hop_length]
-            vocoder = WaveRNNVocoder(self._wavernn)
-            generated = vocoder.vocode(mel, seed=self.cfg.trainer.seed)
-            self._sounds = (step, {"target": target, "generated": generated})
-        return self._sounds[1]
-
     def export(self, path: Path, state: dict[str, Tensor], card: dict[str, Any]) -> None:
-        """Write the model for inference."""
-        from models.checkpoint import write_checkpoint
-
-        state = {**state, "step": torch.tensor([int(card.get("step", 0))])}
-        write_checkpoint(
-            path, kind="vocoder", architecture="wavernn", config=self.cfg.model.to_dict(), state=state, card=card
-        )
+        """Write the model for inference, with the step of the weights."""
+        super().export(path, {**state, "step": torch.tensor([int(card.get("step", 0))])}, card)

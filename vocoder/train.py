@@ -1,4 +1,4 @@
-"""``python -m vocoder.train RUN DATA``: trains a WaveRNN on preprocessed speech; knows no model formats."""
+"""``python -m vocoder.train RUN DATA``: trains a vocoder on preprocessed speech; knows no model formats."""
 
 from __future__ import annotations
 
@@ -8,18 +8,28 @@ import logging
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from models.device import choose_device
 from training.cli import add_training_arguments, apply_overrides_to, run_command, run_dir, trainer_config
 from training.corpus import read_manifest, split_speakers
+from training.holdout import trainable
 from training.trainer import Trainer, TrainResult
-from vocoder.task import VocoderTask, VocoderTraining
+from vocoder.task import VocoderTraining, WaveRNNTask
+from vocoder.vocos_task import VocosTask, VocosTraining
 
 logger = logging.getLogger(__name__)
 
+Training = VocoderTraining | VocosTraining
+ARCHITECTURES: dict[str, tuple[type[Training], type[Any]]] = {
+    "wavernn": (VocoderTraining, WaveRNNTask),
+    "vocos": (VocosTraining, VocosTask),
+}
+"""Settings and task of each."""
+
 
 def train(
-    cfg: VocoderTraining,
+    cfg: Training,
     data_root: Path,
     directory: Path,
     device: str | None = "cpu",
@@ -34,9 +44,10 @@ def train(
     Raises:
         TrainingError: no preprocessed data. ModelError: ``initial`` cannot be used.
     """
-    entries = read_manifest(data_root)
+    entries = trainable(read_manifest(data_root), cfg.task.all_speakers)
     training, validation = split_speakers(entries, cfg.task.validation_fraction, cfg.trainer.seed)
-    task = VocoderTask(cfg, data_root, training, validation)
+    make_task = next(task for settings, task in ARCHITECTURES.values() if isinstance(cfg, settings))
+    task = make_task(cfg, data_root, training, validation)
     if initial is not None:
         from models.checkpoint import load_state, read_checkpoint
 
@@ -61,6 +72,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Command-line flags; those of RTVC's vocoder_train.py keep their names."""
     parser = argparse.ArgumentParser(prog="python -m vocoder.train", description=__doc__)
     add_training_arguments(parser, "folder that vocoder.preprocess or synthesizer.preprocess wrote")
+    parser.add_argument("--architecture", choices=sorted(ARCHITECTURES), default="wavernn", help="default: wavernn")
     parser.add_argument(
         "-g", "--ground_truth", action="store_true",
         help="train on the mels of the recordings even when there are those of a synthesizer",
@@ -71,18 +83,19 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     return parser.parse_args(argv)
 
 
-def configure(args: argparse.Namespace) -> VocoderTraining:
+def configure(args: argparse.Namespace) -> Training:
     """The training that the flags ask for: defaults, then flags, then ``--set``.
 
     Raises:
         TrainingError: an unknown setting or a value that cannot be used.
     """
-    base = VocoderTraining()
+    settings, _ = ARCHITECTURES[args.architecture]
+    base = settings()
     parts = {f.name: getattr(base, f.name) for f in dataclasses.fields(base)}
     parts["trainer"] = trainer_config(args, base.trainer)
     if not args.ground_truth and (args.data_root / "mels_gta").is_dir():
         parts["data"] = dataclasses.replace(base.data, mels="mels_gta")
-    return VocoderTraining(**apply_overrides_to(parts, args.overrides))
+    return settings(**apply_overrides_to(parts, args.overrides))
 
 
 def main(argv: Sequence[str] | None = None) -> int:

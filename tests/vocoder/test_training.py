@@ -9,9 +9,10 @@ from audio.errors import TrainingError
 from training.corpus import read_manifest, split_speakers
 from training.manifest import ManifestEntry
 from training.trainer import Trainer, TrainerConfig
+from vocoder.base_task import TaskConfig
 from vocoder.dataset import WindowConfig
 from vocoder.inference import WaveRNNVocoder
-from vocoder.task import TaskConfig, VocoderTask, VocoderTraining
+from vocoder.task import VocoderTraining, WaveRNNTask
 from vocoder.train import configure, main, parse, train
 
 
@@ -52,7 +53,7 @@ def test_resumed_training_equals_a_straight_one(tmp_path, data_root, tiny_config
 
 def test_loss_falls_and_the_exported_model_speaks(tmp_path, data_root, tiny_config, random_mel):
     cfg = _training(tiny_config(rnn_dims=32), steps=30, validate_every=30, lr=((0, 1e-2),), ema_decay=0.0)
-    task = VocoderTask(cfg, data_root, *split_speakers(read_manifest(data_root), 0.4, 0))
+    task = WaveRNNTask(cfg, data_root, *split_speakers(read_manifest(data_root), 0.4, 0))
     batch = task.train_batch(0, 0, 1)
     before = float(task.loss(task.network.train(), batch, 0)[0].detach())
     result = Trainer(task, cfg.trainer, tmp_path).fit()
@@ -70,7 +71,7 @@ def test_loss_falls_and_the_exported_model_speaks(tmp_path, data_root, tiny_conf
 def test_pictures_and_sounds_of_a_held_out_clip(data_root, tiny_config):
     cfg = _training(tiny_config())
     entries = read_manifest(data_root)
-    task = VocoderTask(cfg, data_root, entries[:4], entries[4:])
+    task = WaveRNNTask(cfg, data_root, entries[:4], entries[4:])
     task.network.eval()
     figures, samples = task.figures(7), task.samples(7)
     assert list(figures) == ["generated"] and len(figures["generated"].axes) >= 2
@@ -78,7 +79,7 @@ def test_pictures_and_sounds_of_a_held_out_clip(data_root, tiny_config):
     for wav, rate in samples.values():
         assert rate == 16000 and len(wav) == 1400
     assert task.samples(7)["generated"][0] is samples["generated"][0]
-    assert VocoderTask(cfg, data_root, entries, []).figures(7) == {}
+    assert WaveRNNTask(cfg, data_root, entries, []).figures(7) == {}
 
 
 def test_command_trains_resumes_and_refuses(tmp_path, data_root, monkeypatch, capsys):
@@ -128,5 +129,5 @@ def test_synthesizers_mels_are_read_from_their_folder(tmp_path, data_root, tiny_
         _training(tiny_config()), data=WindowConfig(batch_size=2, window_frames=2, mels="mels_gta")
     )
     entry = ManifestEntry("clip0", "a", None, len(wav), len(wav) // 200 + 1)
-    batch = VocoderTask(cfg, tmp_path, [entry], []).train_batch(0, 0, 1)
+    batch = WaveRNNTask(cfg, tmp_path, [entry], []).train_batch(0, 0, 1)
     assert batch.mels[:, :, 2:4].mean() == pytest.approx(0.5, abs=1e-3)
