@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +20,7 @@ from audio.mel import MelTransform, griffin_lim
 from audio.signal import normalize_peak
 from synthesizer.alignment import Alignment, judge
 from synthesizer.config import TacotronConfig
-from synthesizer.generation import GeneratedLine, generate
+from synthesizer.generation import DecoderWeights, GeneratedLine, generate
 from synthesizer.network import Tacotron
 from synthesizer.text import get_front_end
 from synthesizer.text.split import split_text
@@ -28,6 +28,8 @@ from synthesizer.text.split import split_text
 Progress = Callable[[int, int], None]
 
 BATCH = 16
+"""Lines that are spoken at once, at most. The first is spoken alone, to be heard soon, then four, then sixteen: a
+batch of four takes twice as long as one line."""
 MAX_TRIES = 4
 """A line whose alignment fails is spoken again with another seed, three times at most."""
 FRAMES_PER_SYMBOL = 14
@@ -52,6 +54,21 @@ class SynthesizedSegment:
     @property
     def warnings(self) -> tuple[str, ...]:
         return self.alignment.problems
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One segment, ready for a vocoder."""
+
+    mel: np.ndarray
+    """(n_mels, T), silence at the end trimmed."""
+    alignment: np.ndarray
+    """(T / r, L)"""
+    segment: SynthesizedSegment
+    pause: float
+    """Seconds of silence after it."""
+    done: float
+    """Share of the text that has been said when it ends: 1 for the last segment only."""
 
 
 @dataclass(frozen=True)
@@ -95,6 +112,7 @@ class Synthesizer:
         self._network = model if isinstance(model, Tacotron) else None
         self._device = torch.device(device) if device is not None else None
         self._front_end: Any = None
+        self._weights: DecoderWeights | None = None
 
     def is_loaded(self) -> bool:
         return self._network is not None
@@ -113,6 +131,13 @@ class Synthesizer:
         self.load()
         assert self._network is not None
         return self._network
+
+    @property
+    def weights(self) -> DecoderWeights:
+        """The network's decoder made ready for the loop, once: later changes of the network are not heard."""
+        if self._weights is None:
+            self._weights = DecoderWeights(self.network)
+        return self._weights
 
     @property
     def front_end(self) -> Any:
@@ -135,10 +160,10 @@ class Synthesizer:
         """Hz."""
         return TacotronConfig().mel.sample_rate if self._network is None else self.cfg.mel.sample_rate
 
-    def synthesize(
+    def stream(
         self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
-    ) -> SynthesisResult:
-        """Speak ``text`` in the voice of ``embed`` (256,).
+    ) -> Iterator[Spoken]:
+        """Speak ``text`` in the voice of ``embed`` (256,), segment after segment, each as soon as it is ready.
 
         Long texts are split at sentence ends and line breaks; a segment whose attention skips, repeats or does not
         end is spoken again with another seed and the best of the tries is kept. The same seed gives the same mels.
@@ -149,15 +174,24 @@ class Synthesizer:
         if not parts:
             raise TextError("There is nothing to say in this text: write a word or more.")
         ids = [self.front_end.encode(part.text) for part in parts]
+        said, total = 0, sum(map(len, ids))
         tries = self._speak(ids, [np.asarray(embed)] * len(ids), seed, progress)
+        for part, line, best in zip(parts, ids, tries, strict=True):
+            said += len(line)
+            segment = SynthesizedSegment(part.text, best.seed, best.number, best.alignment)
+            yield Spoken(self._trim(best.line.mel), best.line.attention, segment, part.pause, said / total)
+
+    def synthesize(
+        self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
+    ) -> SynthesisResult:
+        """All that ``stream`` gives, at once."""
+        seed = secrets.randbelow(2**31) if seed is None else seed
+        spoken = list(self.stream(text, embed, seed=seed, progress=progress))
         return SynthesisResult(
-            mels=[self._trim(t.line.mel) for t in tries],
-            alignments=[t.line.attention for t in tries],
-            segments=[
-                SynthesizedSegment(part.text, t.seed, t.number, t.alignment)
-                for part, t in zip(parts, tries, strict=True)
-            ],
-            pauses=[part.pause for part in parts],
+            mels=[s.mel for s in spoken],
+            alignments=[s.alignment for s in spoken],
+            segments=[s.segment for s in spoken],
+            pauses=[s.pause for s in spoken],
             seed=seed,
         )
 
@@ -178,7 +212,7 @@ class Synthesizer:
         if len(embeds) != len(texts):
             raise TextError(f"There are {len(texts)} texts, but {len(embeds)} voice embeddings.")
         seed = secrets.randbelow(2**31) if seed is None else seed
-        tries = self._speak([self.front_end.encode(text) for text in texts], list(embeds), seed, None)
+        tries = list(self._speak([self.front_end.encode(text) for text in texts], list(embeds), seed, None))
         specs = [self._trim(t.line.mel) for t in tries]
         return (specs, [t.line.attention.T for t in tries]) if return_alignments else specs
 
@@ -210,25 +244,24 @@ class Synthesizer:
 
     def _speak(
         self, ids: list[list[int]], embeds: list[np.ndarray], seed: int, progress: Progress | None
-    ) -> list[_Try]:
+    ) -> Iterator[_Try]:
         """The best try at each line, in order."""
-        best: dict[int, _Try] = {}
-        todo = list(range(len(ids)))
-        for number in range(1, MAX_TRIES + 1):
-            # Lines of like length share a batch: it runs as long as its longest.
-            todo.sort(key=lambda line: len(ids[line]))
-            for start in range(0, len(todo), BATCH):
-                lines = todo[start : start + BATCH]
-                step = _batch_progress(progress, len(ids) - len(todo) + start, len(lines), len(ids))
-                for line, result in zip(lines, self._run(lines, ids, embeds, seed, number, step), strict=True):
+        start, size = 0, 1
+        while start < len(ids):
+            best: dict[int, _Try] = {}
+            lines = todo = list(range(start, min(start + size, len(ids))))
+            start, size = start + size, min(4 * size, BATCH)
+            for number in range(1, MAX_TRIES + 1):
+                step = _batch_progress(progress, lines[-1] + 1 - len(todo), len(todo), len(ids))
+                for line, result in zip(todo, self._run(todo, ids, embeds, seed, number, step), strict=True):
                     if line not in best or result.alignment.cost < best[line].alignment.cost:
                         best[line] = result
-            todo = [line for line in todo if not best[line].alignment.ok]
-            if not todo:
-                break
-        if progress is not None:
-            progress(100 * len(ids), 100 * len(ids))
-        return [best[line] for line in range(len(ids))]
+                todo = [line for line in todo if not best[line].alignment.ok]
+                if not todo:
+                    break
+            if progress is not None:
+                progress(100 * (lines[-1] + 1), 100 * len(ids))
+            yield from (best[line] for line in lines)
 
     def _run(
         self,
@@ -247,6 +280,7 @@ class Synthesizer:
             seeds=seeds,
             max_frames=[EXTRA_FRAMES + FRAMES_PER_SYMBOL * len(ids[line]) for line in lines],
             progress=progress,
+            weights=self.weights,
         )
         mel = self.cfg.mel
         step_seconds = self.network.r * mel.hop_length / mel.sample_rate

@@ -149,9 +149,6 @@ class Memory:
     blocked: Tensor
     """(B, L), True at padding."""
 
-    def select(self, rows: Tensor) -> Memory:
-        return Memory(self.hidden[rows], self.keys[rows], self.embeds[rows], self.blocked[rows])
-
 
 @dataclass
 class AttentionState:
@@ -170,9 +167,6 @@ class AttentionState:
         zeros = memory.hidden.new_zeros
         past = torch.zeros(batch, length, device=memory.hidden.device)
         return cls(zeros(batch, dims), zeros(batch, width), past, past)
-
-    def select(self, rows: Tensor) -> AttentionState:
-        return AttentionState(self.hidden[rows], self.context[rows], self.cumulative[rows], self.attention[rows])
 
 
 class AttentionStep:
@@ -195,15 +189,12 @@ class AttentionStep:
         # The GRU starts from a context of zeros, the speaker's part included; later contexts hold the embedding.
         self._first_bias = cell.bias_ih.expand_as(self._bias)
 
-    def prenet_gates(self, prenet: Tensor, first: bool = True) -> Tensor:
-        """prenet (B, N, 2 decoder_dims) -> the GRU's input gates without the context's part (B, N, 3 decoder_dims).
-
-        ``first``: the sequence begins here.
+    def prenet_gates(self, prenet: Tensor) -> Tensor:
+        """prenet (B, N, 2 decoder_dims) of a whole sequence -> the GRU's input gates without the context's part
+        (B, N, 3 decoder_dims).
         """
         gates = F.linear(prenet, self._prenet_weight)
         bias = self._bias.unsqueeze(1)
-        if not first:
-            return gates + bias
         bias = torch.cat([self._first_bias.unsqueeze(1), bias.expand(-1, prenet.shape[1] - 1, -1)], dim=1)
         return gates + bias
 

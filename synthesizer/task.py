@@ -19,8 +19,9 @@ from synthesizer.loss import tacotron_losses
 from synthesizer.network import Tacotron
 from synthesizer.text import get_front_end
 from training.corpus import read_manifest, split_speakers
+from training.holdout import trainable
 from training.plots import attention_figure, mel_figure
-from training.trainer import step_seed
+from training.trainer import Adversary, step_seed
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -41,6 +42,8 @@ class SynthesizerTaskConfig:
     validation_fraction: float = 0.05
     validation_split: str = ""
     """Validate on speakers of this split only; empty: of all."""
+    all_speakers: bool = False
+    """Train on the speakers that evaluation keeps for itself, too (training.holdout)."""
     validation_batches: int = 8
     seed: int = 0
 
@@ -54,8 +57,9 @@ class SynthesizerTask:
         self.cfg = cfg
         self.network = Tacotron(network_cfg)
         self.loss_module: nn.Module | None = None
+        self.adversary: Adversary | None = None
         front_end = get_front_end(network_cfg.front_end)
-        entries = read_manifest(data)
+        entries = trainable(read_manifest(data), cfg.all_speakers)
         eligible = [e for e in entries if cfg.validation_split in ("", e.split)]
         held_out = {e.id for e in split_speakers(eligible, cfg.validation_fraction, cfg.seed)[1]}
         self.train_data = SynthesizerDataset(data, [e for e in entries if e.id not in held_out], front_end)

@@ -6,6 +6,7 @@ import torch
 from torch.nn import functional as F
 
 from audio.errors import Cancelled
+from synthesizer import generation
 from synthesizer.generation import generate
 
 IDS = [[5, 6, 7, 8, 9, 1], [10, 11, 1], [20, 21, 22, 23, 1]]
@@ -57,3 +58,55 @@ def test_progress_counts_frames_and_can_cancel(tiny):
 
     with pytest.raises(Cancelled):
         run(tiny, [0], progress=cancel)
+
+
+@pytest.mark.parametrize("rows", [[0], [0, 1, 2]])
+def test_the_same_with_and_without_the_kernel_and_the_second_thread(tiny, monkeypatch, rows):
+    never_stop(tiny)
+    before = torch.get_num_threads()
+    made = []
+    try:
+        for threads in (1, 2):
+            torch.set_num_threads(threads)
+            made.append(run(tiny, rows))
+    finally:
+        torch.set_num_threads(before)
+    monkeypatch.setattr(generation, "_load_kernel", lambda: None)
+    made.append(run(tiny, rows))
+    for other in made[1:]:
+        for line, same in zip(made[0], other, strict=True):
+            np.testing.assert_allclose(line.mel, same.mel, atol=1e-5)
+            np.testing.assert_allclose(line.attention, same.attention, atol=1e-6)
+
+
+def test_the_loop_says_what_the_teacher_forced_pass_says(tiny):
+    never_stop(tiny)
+    alone = run(tiny, [2], dropout=0.0)[0]
+    tiny.decoder.prenet.dropout = tiny.encoder.pre_net.dropout = 0.0
+    frames = torch.from_numpy(alone.mel_decoder)[None]
+    with torch.no_grad():
+        forced = tiny.eval()(torch.tensor([IDS[2]]), torch.tensor([len(IDS[2])]), frames, EMBEDS[2:3])
+    np.testing.assert_allclose(forced.mels[0].numpy(), alone.mel_decoder, atol=1e-5)
+    np.testing.assert_allclose(forced.attention[0].numpy(), alone.attention, atol=1e-5)
+
+
+def test_a_stop_token_within_a_block_ends_its_line_only(tiny):
+    torch.nn.init.normal_(tiny.decoder.stop_proj.weight, std=20.0, generator=torch.Generator().manual_seed(1))
+    torch.nn.init.zeros_(tiny.decoder.stop_proj.bias)
+    together = run(tiny, [0, 1, 2], max_frames=[60] * 3)
+    steps = [len(line.attention) for line in together]
+    assert any(n % generation.BLOCK and n < max(steps) for n in steps), steps
+    for row, line in enumerate(together):
+        alone = run(tiny, [row], max_frames=[60])[0]
+        assert alone.stopped == line.stopped and line.mel.shape == alone.mel.shape == (80, 2 * steps[row])
+        np.testing.assert_allclose(alone.mel, line.mel, atol=1e-4)
+
+
+def test_the_compiled_product_is_a_product():
+    kernel = pytest.importorskip("synthesizer.kernel")
+    rng = np.random.default_rng(0)
+    wide, matrix = rng.standard_normal((3, 40), dtype=np.float32), rng.standard_normal((24, 50), dtype=np.float32)
+    out = rng.standard_normal((3, 50), dtype=np.float32)
+    expected = out + wide[:, 16:] @ matrix
+    kernel.accumulate(out, wide[:, 16:], matrix)
+    np.testing.assert_allclose(out, expected, atol=1e-5)

@@ -27,7 +27,7 @@ def speaking(tiny, monkeypatch):
     """A synthesizer whose network always speaks well; ``calls`` lists the (ids, seeds) of its batches."""
     calls = []
 
-    def generate(network, ids, embeds, *, seeds, max_frames, progress=None, dropout=None):
+    def generate(network, ids, embeds, *, seeds, max_frames, progress=None, dropout=None, weights=None):
         calls.append((list(ids), list(seeds)))
         assert embeds.shape == (len(ids), 256) and len(max_frames) == len(ids)
         return [fake_line(line, good=(len(calls), len(line)) not in bad) for line in ids]
@@ -47,6 +47,29 @@ def test_sentences_become_segments_with_pauses(speaking):
     assert max(result.pauses) >= 0.3
     assert result.mel.shape == (80, sum(m.shape[1] for m in result.mels))
     assert all(m.max() > -3.4 and m[:, -1].max() > -3.4 for m in result.mels), "silence at the end is trimmed"
+
+
+def test_segments_come_as_they_are_ready_and_are_those_of_the_whole(speaking):
+    text = "\n".join(["There is one more line like this."] * 24)
+    stream = speaking.stream(text, EMBED, seed=4)
+    first = next(stream)
+    assert [len(ids) for ids, _ in speaking.calls] == [1], "the first is spoken alone"
+    spoken = [first, *stream]
+    assert [len(ids) for ids, _ in speaking.calls] == [1, 4, 16, 3]
+    assert [part.done for part in spoken] == sorted({part.done for part in spoken}) and spoken[-1].done == 1.0
+    assert [part.done == 1.0 for part in spoken].count(True) == 1
+    whole = speaking.synthesize(text, EMBED, seed=4)
+    assert whole.segments == [part.segment for part in spoken] and whole.pauses == [part.pause for part in spoken]
+
+
+def test_a_line_says_the_same_alone_and_in_a_batch(tiny):
+    torch.nn.init.constant_(tiny.decoder.stop_proj.bias, 50.0)
+    synthesizer = Synthesizer(tiny)
+    one, two = "A first sentence is here.", "And the second one is there."
+    streamed = [part.mel for part in synthesizer.stream(f"{one}\n{two}\nA third.", EMBED, seed=3)]
+    whole = synthesizer.synthesize(f"{one}\n{two}\nA third.", EMBED, seed=3).mels
+    assert all(np.array_equal(a, b) for a, b in zip(streamed, whole, strict=True))
+    np.testing.assert_allclose(synthesizer.synthesize(one, EMBED, seed=3).mels[0], streamed[0], atol=1e-5)
 
 
 def test_two_thousand_words_and_one(speaking):
@@ -72,6 +95,16 @@ def test_a_line_that_always_fails_says_so(speaking):
     segment = speaking.synthesize("Hello there.", EMBED).segments[0]
     assert not segment.ok and "it did not come to an end" in segment.warnings
     assert len(speaking.calls) == MAX_TRIES
+
+
+def test_only_the_failed_line_of_a_batch_is_tried_again(speaking):
+    text = "This is one.\nAnd this here is number two.\nThree is short."
+    lengths = [part.alignment.shape[1] for part in speaking.stream(text, EMBED, seed=1)]
+    speaking.calls.clear()
+    speaking.bad.add((2, lengths[1]))
+    spoken = list(speaking.stream(text, EMBED, seed=1))
+    assert [len(ids) for ids, _ in speaking.calls] == [1, 2, 1]
+    assert [part.segment.tries for part in spoken] == [1, 2, 1]
 
 
 @pytest.mark.parametrize("text", ["", "   \n ", "...", "!?"])
