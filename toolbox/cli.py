@@ -9,7 +9,7 @@ import argparse
 import logging
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
@@ -19,6 +19,7 @@ from models.environment import prepare_environment
 
 if TYPE_CHECKING:
     from toolbox.pipeline import Progress, Speech, VoiceCloner
+    from toolbox.vocoding import Piece
 
 OUTPUT_SUFFIXES = (".wav", ".flac", ".ogg")
 log = logging.getLogger(__name__)
@@ -62,7 +63,7 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--cpu", action="store_true", help="the same as --device cpu")
     run.add_argument("--seed", type=int, help="the same seed gives the same samples")
     run.add_argument("--trim_silences", action="store_true", help="shorten long silences of the result")
-    run.add_argument("--no_sound", action="store_true", help="do not play the result")
+    run.add_argument("--no_sound", action="store_true", help="do not play the result (else: while it is made)")
     run.add_argument("--no_mp3_support", action="store_true",
                      help="kept for old scripts: mp3 needs nothing extra here, so this changes nothing")
     run.add_argument("--verbose", action="store_true", help="tell what happens; show tracebacks")
@@ -192,14 +193,12 @@ def _bar() -> Iterator[Progress | None]:
         return
     from tqdm import tqdm
 
-    from toolbox.pipeline import stage_at
-
-    with tqdm(total=100, leave=False, bar_format="{desc} |{bar}| {percentage:3.0f}% {elapsed}") as bar:
+    with tqdm(total=100, leave=False, bar_format="|{bar}| {percentage:3.0f}% {elapsed}") as bar:
 
         def show(done: int, total: int) -> None:
             # Set, not added: a batch runs many rows through one bar.
             bar.total, bar.n = total, done
-            bar.set_description_str(stage_at(done, total))
+            bar.refresh()
 
         yield show
 
@@ -209,19 +208,52 @@ def _one_shot(
 ) -> Speech:
     from toolbox.batch import with_suffix
 
-    with _bar() as progress:
-        speech = cloner.clone(
-            text, list(references), seed=args.seed, trim_silences=args.trim_silences, progress=progress
-        )
-    if output is None:
-        path = _save_numbered(speech)
-    else:
-        path = with_suffix(output)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        speech.save(path)
-    _report(speech, path)
-    _play(args, speech)
+    with _loudspeaker(args) as hear:
+        with _bar() as progress:
+            stream = cloner.stream(
+                text, list(references), seed=args.seed, trim_silences=args.trim_silences, progress=progress
+            )
+            for piece in stream:
+                hear(piece)
+        speech = stream.result
+        if output is None:
+            path = _save_numbered(speech)
+        else:
+            path = with_suffix(output)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            speech.save(path)
+        _report(speech, path)
     return speech
+
+
+@contextmanager
+def _loudspeaker(args: argparse.Namespace) -> Iterator[Callable[[Piece], None]]:
+    """Plays the pieces that it is given as they come; then waits for the end, and says when there was no sound."""
+    from toolbox.player import Player
+
+    player, started = Player(), False
+
+    def hear(piece: Piece) -> None:
+        nonlocal started
+        if args.no_sound:
+            return
+        if not started:
+            started = True
+            player.start(piece.sample_rate)
+        player.append(piece.wav)
+
+    try:
+        yield hear
+        if started:
+            player.finish()
+        # A wait without a limit cannot be interrupted by Ctrl-C on Windows.
+        while not player.wait(0.2):
+            pass
+    finally:
+        player.close()
+    if player.error is not None:
+        _say(f"demo_cli.py: not played, but the file is written: {_one_line(player.error)}")
+        args.no_sound = True  # Once is enough to know it.
 
 
 def _save_numbered(speech: Speech, folder: Path = Path(".")) -> Path:
@@ -246,18 +278,6 @@ def _report(speech: Speech, path: Path) -> None:
     _say(f"{path}: {speech.seconds:.1f} s, seed {speech.seed}", sys.stdout)
     for warning in speech.warnings:
         _say(f"demo_cli.py: warning: {warning}")
-
-
-def _play(args: argparse.Namespace, speech: Speech) -> None:
-    if args.no_sound:
-        return
-    from toolbox.player import PlaybackError, play
-
-    try:
-        play(speech.wav, speech.sample_rate)
-    except PlaybackError as error:
-        _say(f"demo_cli.py: not played, but the file is written: {_one_line(error)}")
-        args.no_sound = True  # Once is enough to know it.
 
 
 def _ask(question: str) -> str:

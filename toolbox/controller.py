@@ -27,9 +27,6 @@ from toolbox.voice_desk import VoiceDesk
 
 log = logging.getLogger(__name__)
 
-FRAME_SECONDS = 0.0125
-"""Of a mel frame, which is the hop of every synthesizer here."""
-
 
 class Controller(QObject):
     """What the window's intents call. Every method returns at once."""
@@ -117,9 +114,9 @@ class Controller(QObject):
         self._stage = ""
         self._progressed(0, 0)
 
-    def _enter(self, stage: str, frames: int) -> None:
+    def _enter(self, stage: str, sound_seconds: float) -> None:
         self._stage = stage
-        self._estimate.enter(frames * FRAME_SECONDS)
+        self._estimate.enter(sound_seconds)
 
     def _progressed(self, done: int, total: int) -> None:
         if self._task is None:

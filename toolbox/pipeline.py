@@ -3,6 +3,11 @@ line.
 
     speech = VoiceCloner().clone("Hello there.", "voice.mp3", seed=1)
     speech.save("hello.wav")
+
+    stream = VoiceCloner().stream("Hello there. How are you?", "voice.mp3", seed=1)
+    for piece in stream:
+        play(piece.wav, piece.sample_rate)
+    stream.result.save("the same.wav")
 """
 
 from __future__ import annotations
@@ -10,7 +15,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +24,7 @@ import numpy as np
 
 from audio.errors import AudioError, ModelError, TextError
 from toolbox.provenance import ModelInfo, Provenance, file_sha256, voice_id
-from toolbox.vocoding import vocode_segments
+from toolbox.vocoding import Piece, Stream, Voiced, segments_of, vocode_segments
 from vocoder.names import GRIFFIN_LIM, is_griffin_lim
 
 Progress = Callable[[int, int], None]
@@ -28,9 +33,9 @@ Reference = str | Path | np.ndarray | Sequence["str | Path | np.ndarray"]
 log = logging.getLogger(__name__)
 
 DEFAULT_MODEL = "default"
-STAGES = (("encoder", 5), ("synthesizer", 30), ("vocoder", 65))
-"""Stages of ``clone`` with the per cent of the progress that each is given: what a WaveRNN would take, an estimate;
-with Griffin-Lim the last stage passes faster (benchmarks.pipeline)."""
+KINDS = ("encoder", "synthesizer", "vocoder")
+SYNTHESIZER_SHARE = 0.3
+"""Of the progress of ``say``; the rest is the vocoder's: what a WaveRNN would take, an estimate."""
 
 
 @dataclass(frozen=True)
@@ -157,20 +162,20 @@ class VoiceCloner:
 
     def load(self, progress: Progress | None = None) -> None:
         """Load all three models now rather than on first use."""
-        for done, (kind, _) in enumerate(STAGES):
+        for done, kind in enumerate(KINDS):
             if progress is not None:
-                progress(done, len(STAGES))
+                progress(done, len(KINDS))
             self._model(kind)
         if progress is not None:
-            progress(len(STAGES), len(STAGES))
+            progress(len(KINDS), len(KINDS))
 
     def model_info(self) -> tuple[ModelInfo, ...]:
         """Names and hashes of the three models; reads the files but loads no network."""
         with self._lock:
-            for kind, _ in STAGES:
+            for kind in KINDS:
                 if kind not in self._info:
                     self._info[kind] = self._describe(kind)
-            return tuple(self._info[kind] for kind, _ in STAGES)
+            return tuple(self._info[kind] for kind in KINDS)
 
     def _model(self, kind: str) -> Any:
         with self._lock:
@@ -262,8 +267,6 @@ class VoiceCloner:
     ) -> Any:
         """Text in the voice of ``embed`` (256,) -> the synthesizer's result: mel (80, T), mels, alignments,
         segments."""
-        if not text.strip():
-            raise TextError("There is no text to say: type a sentence.")
         return self.synthesizer.synthesize(text, embed, seed=seed, progress=progress)
 
     def vocode(
@@ -280,7 +283,30 @@ class VoiceCloner:
             pauses: seconds of silence after each segment; missing ones are 0.
         """
         parts = [mels] if isinstance(mels, np.ndarray) else list(mels)
-        return vocode_segments(self.vocoder, parts, pauses, seed=seed, progress=progress).wav
+        return Stream(
+            vocode_segments(self.vocoder, segments_of(parts, pauses), seed=seed, progress=progress)
+        ).finish().wav
+
+    def stream(
+        self,
+        text: str,
+        reference: Reference,
+        *,
+        seed: int | None = None,
+        trim_silences: bool = False,
+        progress: Progress | None = None,
+    ) -> Stream[Speech]:
+        """Say ``text`` in the voice of ``reference`` (see ``embed_reference``): sound of the first sentence as soon as
+        it is made, then of two sentences, of four, and so on; joined, the pieces are the ``wav`` of the result.
+
+        The work is done while the pieces are asked for, and errors are raised then.
+
+        Args:
+            seed: the same seed gives the same samples; None draws one, which the result names.
+            trim_silences: shorten the long silences of the result.
+            progress: called with (done, total) in growing order; raise ``Cancelled`` from it to stop.
+        """
+        return Stream(self._stream(text, reference, seed, trim_silences, progress))
 
     def clone(
         self,
@@ -291,30 +317,27 @@ class VoiceCloner:
         trim_silences: bool = False,
         progress: Progress | None = None,
     ) -> Speech:
-        """Say ``text`` in the voice of ``reference`` (see ``embed_reference``).
+        """The result of ``stream``, which tells what the arguments are."""
+        return self.stream(text, reference, seed=seed, trim_silences=trim_silences, progress=progress).finish()
 
-        Args:
-            seed: the same seed gives the same samples; None draws one, which the result names.
-            trim_silences: shorten the long silences of the result.
-            progress: called with (done, total) in growing order; raise ``Cancelled`` from it to stop.
-        """
+    def _stream(
+        self, text: str, reference: Reference, seed: int | None, trim_silences: bool, progress: Progress | None
+    ) -> Generator[Piece, None, Speech]:
+        report = progress or (lambda done, total: None)
         seed = secrets.randbelow(2**31) if seed is None else seed
-        stage = _StageProgress(progress)
-        stage.start("encoder")
+        report(0, 100)
         embed = self.embed_reference(reference)
-        result = self.synthesize(text, embed, seed=seed, progress=stage.start("synthesizer"))
-        voiced = vocode_segments(
-            self.vocoder, list(result.mels), list(result.pauses), seed=seed, trim_silences=trim_silences,
-            progress=stage.start("vocoder"),
+        spoken, voiced = yield from say(
+            self.synthesizer, self.vocoder, text, embed, seed=seed, trim_silences=trim_silences,
+            progress=lambda done, total: report(5 + 95 * done // total, 100),
         )
-        stage.finish()
         return Speech(
             wav=voiced.wav,
             sample_rate=voiced.sample_rate,
-            mel=np.concatenate(list(result.mels), axis=1),
-            alignments=list(result.alignments),
+            mel=np.concatenate([part.mel for part in spoken], axis=1),
+            alignments=[part.alignment for part in spoken],
             embed=embed,
-            segments=list(result.segments),
+            segments=[part.segment for part in spoken],
             text=text,
             seed=seed,
             models=self.model_info(),
@@ -336,40 +359,59 @@ class VoiceCloner:
         return float(heard @ target / max(float(np.linalg.norm(heard) * np.linalg.norm(target)), 1e-8))
 
 
-class _StageProgress:
-    """Maps the progress of each stage to its share of the whole."""
+def say(
+    synthesizer: Any,
+    vocoder: Any,
+    text: str,
+    embed: np.ndarray,
+    *,
+    seed: int,
+    trim_silences: bool = False,
+    progress: Progress | None = None,
+    on_spoken: Callable[[list[Any]], None] | None = None,
+) -> Generator[Piece, None, tuple[list[Any], Voiced]]:
+    """Text in the voice of ``embed`` (256,) -> pieces of sound, and at last the ``synthesizer.inference.Spoken``
+    segments and the whole sound; for a ``Stream``.
 
-    def __init__(self, progress: Progress | None) -> None:
-        self._progress = progress
-        self._done = 0
+    Synthesizer and vocoder take turns in one thread, the synthesizer when the vocoder has nothing left to do. Side by
+    side in two threads on two cores they made a text of five sentences in the same time (1.7 to 2.5 s, Griffin-Lim),
+    but its first sentence, which both then delayed, later: after 1.0 s instead of 0.7 s, medians of six.
 
-    def start(self, name: str) -> Progress | None:
-        """Begin a stage: returns its progress callback."""
-        names = [stage for stage, _ in STAGES]
-        base = sum(share for _, share in STAGES[: names.index(name)])
-        share = dict(STAGES)[name]
-        self._report(base)
-        if self._progress is None:
-            return None
-        return lambda done, total: self._report(base + int(share * min(done, total) / max(total, 1)))
+    Args:
+        progress: called with (done, total) in growing order; raise ``Cancelled`` from it to stop.
+        on_spoken: given the segments when the last has been synthesized; sound of the first ones is out by then.
+    """
+    if not text.strip():
+        raise TextError("There is no text to say: type a sentence.")
+    shares = {"synthesizer": 0.0, "vocoder": 0.0}
+    furthest = 0
 
-    def finish(self) -> None:
-        self._report(100)
+    def report_of(kind: str) -> Progress:
+        def report(done: int, total: int) -> None:
+            nonlocal furthest
+            shares[kind] = done / max(total, 1)
+            share = SYNTHESIZER_SHARE * shares["synthesizer"] + (1 - SYNTHESIZER_SHARE) * shares["vocoder"]
+            # A segment that is said once more takes the synthesizer back.
+            furthest = max(furthest, round(1000 * share))
+            if progress is not None:
+                progress(furthest, 1000)
 
-    def _report(self, done: int) -> None:
-        self._done = max(self._done, done)
-        if self._progress is not None:
-            self._progress(self._done, 100)
+        return report
 
+    spoken: list[Any] = []
 
-def stage_at(done: int, total: int) -> str:
-    """Name of the stage that a progress of ``clone`` stands in."""
-    reached = 0.0
-    for name, share in STAGES:
-        reached += share / 100
-        if done < reached * total:
-            return name
-    return "done"
+    def segments() -> Iterator[Any]:
+        for segment in synthesizer.stream(text, embed, seed=seed, progress=report_of("synthesizer")):
+            spoken.append(segment)
+            if on_spoken is not None and segment.done >= 1.0:
+                on_spoken(spoken)
+            yield segment
+
+    voiced = yield from vocode_segments(
+        vocoder, segments(), seed=seed, trim_silences=trim_silences, progress=report_of("vocoder")
+    )
+    report_of("vocoder")(1, 1)
+    return spoken, voiced
 
 
 def _load_encoder(registry: Any, name: str, device: Any) -> Any:
@@ -381,13 +423,19 @@ def _load_encoder(registry: Any, name: str, device: Any) -> Any:
 def _load_synthesizer(registry: Any, name: str, device: Any) -> Any:
     from synthesizer.inference import Synthesizer
 
-    return Synthesizer(registry.load(name, "synthesizer", device), device)
+    synthesizer = Synthesizer(registry.load(name, "synthesizer", device), device)
+    # The front end reads its dictionary (0.2 s) with the first text: that is part of loading.
+    synthesizer.front_end.encode("a")
+    return synthesizer
 
 
 def _load_vocoder(registry: Any, name: str, device: Any) -> Any:
     from vocoder.inference import load_vocoder
 
-    return load_vocoder(registry, name, device)
+    vocoder = load_vocoder(registry, name, device)
+    # The first run prepares tables and libraries (0.2 s with Griffin-Lim): that is part of loading, too.
+    vocoder.vocode(np.full((80, 2), -4.0, dtype=np.float32), seed=0)
+    return vocoder
 
 
 _LOADERS: Mapping[str, Callable[[Any, str, Any], Any]] = {

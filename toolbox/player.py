@@ -1,7 +1,7 @@
 """Sound to a loudspeaker, whole or as its pieces come; knows no models and no window.
 
 A thread of its own opens the device, converts the rate and watches over it: no method here waits for a device except
-`wait`, `close` and the function `play`.
+`wait` and `close`.
 """
 
 import logging
@@ -27,28 +27,6 @@ from toolbox.audio_devices import (
 )
 
 log = logging.getLogger(__name__)
-
-
-class PlaybackError(AudioDeviceError):
-    """The sound could not be played; it is not lost by that."""
-
-
-def play(wav: np.ndarray, sample_rate: int) -> None:
-    """Play a wav (S,) on the default output and wait for its end.
-
-    Raises:
-        PlaybackError: no PortAudio, no output device, or the device refuses or is lost.
-    """
-    player = Player()
-    try:
-        player.play(wav, sample_rate)
-        # A wait without a limit cannot be interrupted by Ctrl-C on Windows.
-        while not player.wait(0.2):
-            pass
-    finally:
-        player.close()
-    if player.error is not None:
-        raise PlaybackError(str(player.error)) from player.error
 
 
 class Player:

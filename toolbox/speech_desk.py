@@ -17,9 +17,11 @@ from toolbox.reporter import Part
 from toolbox.sound_desk import SoundDesk
 from toolbox.state import Result, Take, ToolboxState, VoiceChoice
 from toolbox.tasks import Job, Task
-from toolbox.vocoding import Piece, Voiced
+from toolbox.vocoding import Piece, Stream, Voiced
 
 NAME_WORDS = 5
+FRAME_SECONDS = 0.0125
+"""Of a mel frame, which is the hop of every synthesizer here."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,8 +44,8 @@ class _Stage:
     """The worker has come to another part of the job."""
 
     name: str
-    rate_of: int = 0
-    """Frames that the part makes, to tell how fast it is; 0 when that says nothing."""
+    sound_seconds: float = 0.0
+    """Of sound that the part makes, to tell how fast it is; 0 when that says nothing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +63,7 @@ class SpeechDesk(QObject):
     Args:
         submit: queues a model job that the window shows.
         selection: the models in use.
-        enter: told the name of each stage of a job, and how many frames it makes.
+        enter: told the name of each stage of a job, and how many seconds of sound it makes.
     """
 
     def __init__(
@@ -71,7 +73,7 @@ class SpeechDesk(QObject):
         submit: Callable[[str, Callable[[Job], Any]], Task],
         models: Models,
         selection: Callable[[], Selection],
-        enter: Callable[[str, int], None],
+        enter: Callable[[str, float], None],
         parent: QObject | None = None,
     ) -> None:
         super().__init__(parent)
@@ -108,10 +110,20 @@ class SpeechDesk(QObject):
 
         def work(job: Job) -> np.ndarray | None:
             job.send(_Stage("synthesizing"))
-            part = Part(job, 0, 30)
-            take = speech_jobs.speak(part, self._models, order.selection, order.text, order.voice, order.seed)
-            job.send(take)
-            return self._sound_out(Part(job, 30, 95), order, take)
+            sounded = 0.0
+
+            def on_take(take: Take) -> None:
+                job.send(take)
+                job.send(_Stage("vocoding", take.mel.shape[1] * FRAME_SECONDS - sounded))
+
+            stream = Stream(speech_jobs.clone(
+                Part(job, 0, 95), self._models, order.selection, order.text, order.voice, order.seed,
+                trim_silences=order.trim_silences, on_take=on_take,
+            ))
+            for piece in stream:
+                job.send(piece)
+                sounded += len(piece.wav) / piece.sample_rate
+            return self._made(job, order, stream.result)
 
         self._speech_job("Cloning", work, order)
 
@@ -143,16 +155,18 @@ class SpeechDesk(QObject):
         spoken = take
 
         def work(job: Job) -> np.ndarray | None:
-            return self._sound_out(Part(job, 0, 95), order, spoken)
+            job.send(_Stage("vocoding", spoken.mel.shape[1] * FRAME_SECONDS))
+            stream = Stream(speech_jobs.sound(
+                Part(job, 0, 95), self._models, order.selection, spoken, trim_silences=order.trim_silences
+            ))
+            for piece in stream:
+                job.send(piece)
+            return self._made(job, order, stream.result)
 
         self._speech_job("Vocoding", work, order, spoken)
 
-    def _sound_out(self, job: Part, order: _Order, take: Take) -> np.ndarray | None:
-        """In the worker: sound, mark and voice of mels."""
-        job.send(_Stage("vocoding", take.mel.shape[1]))
-        voiced = speech_jobs.sound(
-            job, self._models, order.selection, take, trim_silences=order.trim_silences
-        )
+    def _made(self, job: Job, order: _Order, voiced: Voiced) -> np.ndarray | None:
+        """In the worker: mark and voice of a sound."""
         job.send(_Made(voiced, self._models.info(order.selection), speech_jobs.reference_id(order.reference)))
         job.send(_Stage("comparing"))
         job.check()
@@ -165,7 +179,7 @@ class SpeechDesk(QObject):
 
         def show(part: Any) -> None:
             if isinstance(part, _Stage):
-                self._enter(part.name, part.rate_of)
+                self._enter(part.name, part.sound_seconds)
             elif isinstance(part, Take):
                 made["take"] = part
                 self._state.set_take(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +13,11 @@ import numpy as np
 
 from audio.errors import AudioError
 from toolbox.model_choice import Models, Selection
-from toolbox.pipeline import Speech, joined_alignment
+from toolbox.pipeline import Speech, joined_alignment, say
 from toolbox.provenance import voice_id
 from toolbox.records import Result, SegmentInfo, Take, VoiceChoice
 from toolbox.reporter import Reporter
-from toolbox.vocoding import Voiced, vocode_again, vocode_segments
+from toolbox.vocoding import Piece, Voiced, segments_of, vocode_again, vocode_segments
 
 log = logging.getLogger(__name__)
 
@@ -27,24 +27,45 @@ def draw_seed() -> int:
     return secrets.randbelow(2**31)
 
 
+def clone(
+    job: Reporter, models: Models, selection: Selection, text: str, voice: VoiceChoice, seed: int, *,
+    trim_silences: bool = False, on_take: Callable[[Take], None],
+) -> Generator[Piece, None, Voiced]:
+    """Text to sound, for a ``Stream``; ``on_take`` gets the mels when all are there."""
+    assert voice.embed is not None
+    _, voiced = yield from say(
+        models.cloner("synthesizer", selection).synthesizer, models.cloner("vocoder", selection).vocoder,
+        text, voice.embed, seed=seed, trim_silences=trim_silences, progress=job.progress,
+        on_spoken=lambda spoken: on_take(_take(text, voice, seed, spoken)),
+    )
+    return voiced
+
+
 def speak(
     job: Reporter, models: Models, selection: Selection, text: str, voice: VoiceChoice, seed: int
 ) -> Take:
     """Text to mels."""
     assert voice.embed is not None
-    cloner = models.cloner("synthesizer", selection)
-    made = cloner.synthesize(text, voice.embed, seed=seed, progress=job.progress)
-    segments = tuple(SegmentInfo(str(s.text), bool(s.ok), tuple(s.warnings)) for s in made.segments)
-    return Take(text, voice, seed, tuple(made.mels), tuple(made.alignments), segments, tuple(made.pauses))
+    synthesizer = models.cloner("synthesizer", selection).synthesizer
+    return _take(text, voice, seed, list(synthesizer.stream(text, voice.embed, seed=seed, progress=job.progress)))
+
+
+def _take(text: str, voice: VoiceChoice, seed: int, spoken: Sequence[Any]) -> Take:
+    segments = [part.segment for part in spoken]
+    return Take(
+        text, voice, seed, tuple(part.mel for part in spoken), tuple(part.alignment for part in spoken),
+        tuple(SegmentInfo(str(s.text), bool(s.ok), tuple(s.warnings)) for s in segments),
+        tuple(part.pause for part in spoken),
+    )
 
 
 def sound(
     job: Reporter, models: Models, selection: Selection, take: Take, *, trim_silences: bool = False
-) -> Voiced:
-    """Mels to sound; sends a ``toolbox.vocoding.Piece`` as soon as segments are ready. Progress is in frames."""
+) -> Generator[Piece, None, Voiced]:
+    """Mels to sound, for a ``Stream``."""
     return vocode_segments(
-        models.cloner("vocoder", selection).vocoder, take.mels, take.pauses, seed=take.seed,
-        trim_silences=trim_silences, progress=job.progress, listen=job.send,
+        models.cloner("vocoder", selection).vocoder, segments_of(take.mels, take.pauses), seed=take.seed,
+        trim_silences=trim_silences, progress=job.progress,
     )
 
 

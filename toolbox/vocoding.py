@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import math
 import secrets
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import islice
+from typing import Any, Generic, TypeVar
 
 import numpy as np
 
@@ -16,6 +17,20 @@ EDGE_SECONDS = 0.005
 TRIMMED_PAUSE = 0.2
 """Seconds between segments at most, when silences are trimmed: what ``audio.vad`` leaves of a long one."""
 
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, eq=False)
+class Segment:
+    """What is vocoded of a text in one go; ``synthesizer.inference.Spoken`` has these, too."""
+
+    mel: np.ndarray
+    """(80, T)"""
+    pause: float
+    """Seconds of silence after it."""
+    done: float
+    """Share of the text that has been said when it ends: 1 for the last only."""
+
 
 @dataclass(frozen=True, eq=False)
 class Piece:
@@ -23,7 +38,6 @@ class Piece:
 
     wav: np.ndarray
     sample_rate: int
-    segments_done: int
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,60 +53,91 @@ class Voiced:
     """Factor between the vocoder's level and this one; infinite where it is not known, or all is silence."""
 
 
-def groups(count: int) -> Iterator[range]:
-    """Numbers of the segments that are vocoded together: 1, 2, 4 ... of them.
+class Stream(Iterator[Piece], Generic[T]):
+    """The pieces of a sound, each as soon as it is made, and after the last the ``result``.
+
+    Asking for a piece makes it, in the thread that asks: to stop the work, ask no more.
+    """
+
+    result: T
+
+    def __init__(self, pieces: Generator[Piece, None, T]) -> None:
+        self._pieces = pieces
+
+    def __next__(self) -> Piece:
+        try:
+            return next(self._pieces)
+        except StopIteration as end:
+            if end.value is not None:
+                self.result = end.value
+            raise
+
+    def finish(self) -> T:
+        """Make the rest; returns the result."""
+        for _ in self:
+            pass
+        return self.result
+
+
+def segments_of(mels: Sequence[np.ndarray], pauses: Sequence[float] = ()) -> list[Segment]:
+    """Mels (80, T) of segments in order, and the seconds of silence after each; missing ones are 0."""
+    ends = np.cumsum([mel.shape[1] for mel in mels])
+    return [
+        Segment(mel, pauses[index] if index < len(pauses) else 0.0, float(ends[index] / ends[-1]))
+        for index, mel in enumerate(mels)
+    ]
+
+
+def groups(segments: Iterable[T]) -> Iterator[list[T]]:
+    """The segments that are vocoded together: 1, 2, 4 ... of them; none is asked for before its group's turn.
 
     Short runs waste most of a folded batch, and one run for all is heard late: growing ones cost little of either.
     """
-    start, size = 0, 1
-    while start < count:
-        yield range(start, min(start + size, count))
-        start, size = start + size, size * 2
+    rest, size = iter(segments), 1
+    while group := list(islice(rest, size)):
+        yield group
+        size *= 2
 
 
 def vocode_segments(
     vocoder: Any,
-    mels: Sequence[np.ndarray],
-    pauses: Sequence[float] = (),
+    segments: Iterable[Any],
     *,
     seed: int | None = None,
     trim_silences: bool = False,
     progress: Callable[[int, int], None] | None = None,
-    listen: Callable[[Piece], None] | None = None,
-) -> Voiced:
-    """Mels (80, T) of the segments, in order, to sound.
+) -> Generator[Piece, None, Voiced]:
+    """Segments in order -> a piece of sound for each group of them, as soon as it is made; for a ``Stream``.
 
-    The level is that of the first group, and lower from where a later one would be clipped.
+    The level is that of the first group, and lower from where a later one would be clipped. It is known when the
+    first group, which is one segment, is whole: so no piece is shorter than a segment, and no vocoder's ``stream`` is
+    used here. From a fast vocoder the first segment is a small part of what one waits for its sound.
 
     Args:
         vocoder: a ``vocoder.inference.Vocoder``.
-        pauses: seconds of silence after each segment; missing ones are 0.
+        segments: each a ``Segment`` or ``synthesizer.inference.Spoken``.
         trim_silences: shorten long silences in the segments and between them.
-        progress: called with (frames done, frames of all); raise ``Cancelled`` from it to stop.
-        listen: given each group's sound as soon as it is made.
+        progress: called with (done, total) in thousandths; raise ``Cancelled`` from it to stop.
     """
     seed = secrets.randbelow(2**31) if seed is None else seed
-    rate, count = int(vocoder.sample_rate), len(mels)
-    frames = [mel.shape[1] for mel in mels]
+    rate = int(vocoder.sample_rate)
     pieces: list[np.ndarray] = []
     spans: list[tuple[int, int]] = []
-    gain, position = math.inf, 0
-    for group in groups(count):
-        mel = np.concatenate([mels[index] for index in group], axis=1)
-        report = _share(progress, sum(frames[: group.start]), mel.shape[1], sum(frames))
-        wav, gain = _levelled(vocoder.vocode(mel, seed=_group_seed(seed, group.start), progress=report), gain)
-        parts = _cut(wav, [frames[index] for index in group])
+    gain, position, done = math.inf, 0, 0.0
+    for group in groups(segments):
+        report = _share(progress, done, group[-1].done)
+        mel = np.concatenate([segment.mel for segment in group], axis=1)
+        wav, gain = _levelled(vocoder.vocode(mel, seed=_group_seed(seed, len(spans)), progress=report), gain)
         ready: list[np.ndarray] = []
-        for index, part in zip(group, parts, strict=True):
-            kept = _finished(part, rate, trim_silences, index > 0, index < count - 1)
-            pause = pauses[index] if index < len(pauses) else 0.0
-            pause = min(pause, TRIMMED_PAUSE) if trim_silences else pause
+        for segment, part in zip(group, _cut(wav, [segment.mel.shape[1] for segment in group]), strict=True):
+            kept = _finished(part, rate, trim_silences, bool(spans), segment.done < 1.0)
+            pause = min(segment.pause, TRIMMED_PAUSE) if trim_silences else segment.pause
             ready += [kept, np.zeros(int(round(pause * rate)), dtype=np.float32)]
             spans.append((position, position + len(kept)))
             position += len(kept) + len(ready[-1])
         pieces.append(np.concatenate(ready))
-        if listen is not None:
-            listen(Piece(pieces[-1], rate, group.stop))
+        done = group[-1].done
+        yield Piece(pieces[-1], rate)
     wav = np.concatenate(pieces) if pieces else np.zeros(0, dtype=np.float32)
     return Voiced(wav, rate, tuple(spans), gain)
 
@@ -124,11 +169,11 @@ def _group_seed(seed: int, start: int) -> int:
 
 
 def _share(
-    progress: Callable[[int, int], None] | None, done: int, frames: int, total: int
+    progress: Callable[[int, int], None] | None, start: float, end: float
 ) -> Callable[[int, int], None] | None:
     if progress is None:
         return None
-    return lambda part, whole: progress(done + int(frames * part / max(whole, 1)), total)
+    return lambda part, whole: progress(int(1000 * (start + (end - start) * part / max(whole, 1))), 1000)
 
 
 def _levelled(wav: Any, gain: float) -> tuple[np.ndarray, float]:

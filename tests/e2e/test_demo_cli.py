@@ -43,6 +43,22 @@ def test_a_text_in_the_voice_of_a_clip(run, clip, tmp_path, vocoder):
     assert (tmp_path / "one.wav").read_bytes() != (tmp_path / "three.wav").read_bytes()
 
 
+def test_what_is_played_while_it_is_made_is_what_the_pipeline_returns(clip, models_dir, tmp_path, monkeypatch, capsys):
+    from models.registry import ModelRegistry
+    from tests.fake_sounddevice import Hardware
+    from toolbox.pipeline import VoiceCloner
+
+    hardware = Hardware(rate=16000).install(monkeypatch)
+    monkeypatch.chdir(tmp_path)
+    text = "Here is one.\nThere is another.\nAnd three."
+    job = ["--reference", clip, "--text", text, "--output", "o.wav", "--seed", 3, "--cpu", "-m", models_dir]
+    assert main([str(argument) for argument in [*job, "--vocoder", "griffin-lim"]]) == 0, capsys.readouterr().err
+    cloner = VoiceCloner(ModelRegistry((models_dir,)), vocoder="griffin-lim", device="cpu")
+    wav = cloner.clone(text, clip, seed=3).wav
+    np.testing.assert_array_equal(hardware.played[hardware.played != 0], wav[wav != 0])
+    np.testing.assert_allclose(load_wav(tmp_path / "o.wav", 16000), wav, atol=1e-4)
+
+
 def test_rtvc_files_as_model_flags(clip, rtvc_dir, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     flags = ["-e", rtvc_dir / "encoder.pt", "-s", rtvc_dir / "synthesizer.pt", "-v", rtvc_dir / "vocoder.pt"]

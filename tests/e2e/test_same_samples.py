@@ -29,7 +29,8 @@ def test_the_window_and_the_pipeline_agree(models_dir, clip, vocoder, trim):
     from toolbox.model_choice import Models, Selection
     from toolbox.pipeline import VoiceCloner
     from toolbox.records import VoiceChoice
-    from toolbox.speech_jobs import say_again, sound, sound_again, speak
+    from toolbox.speech_jobs import clone, say_again, sound, sound_again, speak
+    from toolbox.vocoding import Stream
 
     cloner = VoiceCloner(ModelRegistry((models_dir,)), vocoder=vocoder, device="cpu")
     speech = cloner.clone(TEXT, clip, seed=11, trim_silences=trim)
@@ -38,12 +39,20 @@ def test_the_window_and_the_pipeline_agree(models_dir, clip, vocoder, trim):
     load_clips(job, [clip])
     loaded = job.sent.pop()
     voice = VoiceChoice("clip", "Anna", embed_clip(job, models, selection, loaded.wav, 16000).embed)
-    take = speak(job, models, selection, TEXT, voice, 11)
-    voiced = sound(job, models, selection, take, trim_silences=trim)
-    assert len(take.segments) == 5 and len(job.sent) == 3
+    takes = []
+    stream = Stream(clone(
+        job, models, selection, TEXT, voice, 11, trim_silences=trim, on_take=takes.append
+    ))
+    pieces = list(stream)
+    voiced, take = stream.result, takes[0]
+    assert len(take.segments) == 5 and len(pieces) == 3
     assert np.array_equal(voice.embed, speech.embed)
-    assert np.array_equal(np.concatenate([piece.wav for piece in job.sent]), voiced.wav)
+    assert np.array_equal(np.concatenate([piece.wav for piece in pieces]), voiced.wav)
     assert np.array_equal(voiced.wav, speech.wav)
+
+    apart = speak(job, models, selection, TEXT, voice, 11)
+    assert np.array_equal(apart.mel, take.mel)
+    assert np.array_equal(Stream(sound(job, models, selection, apart, trim_silences=trim)).finish().wav, voiced.wav)
 
     again = say_again(job, models, selection, take, 2, 99)
     heard = sound_again(job, models, selection, again, 2, voiced, trim)

@@ -33,25 +33,20 @@ class FakeSynthesizer:
 
     name = "fake-synthesizer"
 
-    def synthesize(self, text, embed, seed=None, progress=None):
+    def stream(self, text, embed, seed=None, progress=None):
         sentences = [part.strip() for part in text.split(".") if part.strip()]
         rng = np.random.default_rng(seed)
-        mels, alignments, segments = [], [], []
-        for index, sentence in enumerate(sentences):
+        for number, sentence in enumerate(sentences, 1):
             frames = 4 * len(sentence)
-            mels.append(rng.uniform(-4, 4, (80, frames)).astype(np.float32) * (1 + embed[0]))
-            alignments.append(np.eye(frames // 2, len(sentence), dtype=np.float32))
+            mel = rng.uniform(-4, 4, (80, frames)).astype(np.float32) * (1 + embed[0])
             warnings = ["words were repeated"] if "again again" in sentence else []
-            segments.append(SimpleNamespace(text=sentence, ok=not warnings, warnings=warnings))
+            segment = SimpleNamespace(text=sentence, ok=not warnings, warnings=warnings)
             if progress:
-                progress(index + 1, len(sentences))
-        return SimpleNamespace(
-            mel=np.concatenate(mels, axis=1),
-            mels=mels,
-            alignments=alignments,
-            segments=segments,
-            pauses=[0.25] * (len(mels) - 1) + [0.0],
-        )
+                progress(number, len(sentences))
+            yield SimpleNamespace(
+                mel=mel, alignment=np.eye(frames // 2, len(sentence), dtype=np.float32), segment=segment,
+                pause=0.25 * (number < len(sentences)), done=number / len(sentences),
+            )
 
 
 class FakeVocoder:

@@ -2,19 +2,25 @@
 
 import io
 import sys
+import threading
 
+import numpy as np
 import pytest
 
-from toolbox import cli, player
-from toolbox.player import PlaybackError
+from tests.fake_sounddevice import Hardware, wait_until
+from toolbox import cli
 
 
 @pytest.fixture
-def run(cloner, tmp_path, monkeypatch, capsys):
+def hardware(monkeypatch):
+    return Hardware(rate=16000).install(monkeypatch)
+
+
+@pytest.fixture
+def run(cloner, hardware, tmp_path, monkeypatch, capsys):
     """``run("--text", ..., stdin=...)`` -> (exit code, stdout, stderr) in an empty folder, with fast models."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(cli, "_make_cloner", lambda args: cloner)
-    monkeypatch.setattr(player, "play", lambda wav, rate: None)
 
     def call(*arguments, stdin=""):
         monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
@@ -22,6 +28,7 @@ def run(cloner, tmp_path, monkeypatch, capsys):
             code = cli.main([str(argument) for argument in arguments])
         except SystemExit as exit_:
             code = exit_.code
+        assert not [thread.name for thread in threading.enumerate() if thread.name.startswith("audio-")]
         captured = capsys.readouterr()
         return code, captured.out, captured.err
 
@@ -105,14 +112,36 @@ def test_unexpected_failures_are_one_line_too_and_verbose_shows_where(run, clip,
 
 
 def test_playback_failure_never_loses_the_wav(run, clip, tmp_path, monkeypatch):
-    def refuse(wav, rate):
-        raise PlaybackError("no sound output")
-
-    monkeypatch.setattr(player, "play", refuse)
-    code, out, err = run("--reference", clip, "--text", "Hello.", "--output", "o.wav")
+    Hardware(outputs=()).install(monkeypatch)
+    code, out, err = run("--reference", clip, "--text", "Hello. You.", "--output", "o.wav")
     assert code == 0 and (tmp_path / "o.wav").stat().st_size > 1000
-    assert err == "demo_cli.py: not played, but the file is written: no sound output\n"
+    assert err.startswith("demo_cli.py: not played, but the file is written: No loudspeaker") and err.count("\n") == 1
     assert run("--reference", clip, "--text", "Hello.", "--output", "o.wav", "--no_sound")[2] == ""
+
+
+def test_it_plays_while_it_makes_the_rest(run, hardware, clip, cloner, tmp_path, monkeypatch):
+    """The second group is made only when the first is heard."""
+    real = cloner.vocoder.vocode
+
+    def vocode(mel, **options):
+        if cloner.vocoder.runs == 1:
+            wait_until(lambda: hardware.played.any())
+        return real(mel, **options)
+
+    monkeypatch.setattr(cloner.vocoder, "vocode", vocode)
+    code, out, err = run("--reference", clip, "--text", "One two. Three.", "--output", "o.wav", "--seed", 3)
+    assert (code, err) == (0, "") and cloner.vocoder.runs == 2
+    wav = cloner.clone("One two. Three.", clip, seed=3).wav
+    # Without zeros: silence plays where the second piece is late.
+    np.testing.assert_array_equal(hardware.played[hardware.played != 0], wav[wav != 0])
+
+
+def test_an_error_in_a_later_sentence_ends_the_sound(run, hardware, clip, cloner, monkeypatch, tmp_path):
+    real = cloner.vocoder.vocode
+    monkeypatch.setattr(cloner.vocoder, "vocode", lambda mel, **o: 1 // 0 if cloner.vocoder.runs else real(mel, **o))
+    code, out, err = run("--reference", clip, "--text", "One two. Three.", "--output", "o.wav")
+    assert (code, out) == (1, "") and "ZeroDivisionError" in err and not (tmp_path / "o.wav").exists()
+    assert not any(stream.open for stream in hardware.streams)
 
 
 def test_the_loop_asks_for_clip_and_sentence_until_the_end(run, clip, tmp_path):
@@ -145,7 +174,7 @@ def test_control_c_says_so(run, clip, cloner, monkeypatch):
     def interrupt(*args, **kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cloner.synthesizer, "synthesize", interrupt, raising=False)
+    monkeypatch.setattr(cloner.synthesizer, "stream", interrupt)
     assert run("--reference", clip, "--text", "Hello.") == (130, "", "demo_cli.py: stopped\n")
 
 
@@ -162,4 +191,4 @@ def test_no_bar_when_piped_and_one_on_a_terminal(monkeypatch):
     with cli._bar() as progress:
         for done in (0, 40, 100):
             progress(done, 100)
-    assert "vocoder" in screen.getvalue()
+    assert "100%" in screen.getvalue()

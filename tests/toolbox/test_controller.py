@@ -12,7 +12,7 @@ from toolbox.controller import Controller
 from toolbox.model_choice import Models
 from toolbox.settings import Settings
 from toolbox.sound_desk import Audio
-from toolbox.state import ToolboxState
+from toolbox.state import DeviceChoice, ToolboxState
 
 
 class Partials:
@@ -63,6 +63,66 @@ def test_clone_fills_take_result_map_and_score(ready, qtbot):
     wait(qtbot, lambda: ready.state.results[0].score is not None)
     wait(qtbot, lambda: len(ready.state.projection.points) == 2)
     assert {point.kind for point in ready.state.projection.points} == {"clip", "result"}
+
+
+class Heard:
+    """A loudspeaker that notes what it is given."""
+
+    playing, position, error, device = False, 0.0, None, ""
+
+    def __init__(self):
+        self.pieces, self.ended = [], False
+
+    def start(self, sample_rate):
+        self.pieces.clear()
+
+    def append(self, wav):
+        self.pieces.append(wav)
+
+    def finish(self):
+        self.ended = True
+
+    def stop(self):
+        self.ended = True
+
+    close = stop
+
+
+def test_the_first_sentence_sounds_before_the_second_is_synthesized(ready, qtbot, cloner, monkeypatch):
+    heard, real = Heard(), cloner.synthesizer.stream
+    monkeypatch.setattr(ready.sound._audio, "player", heard)
+    monkeypatch.setattr(Heard, "playing", property(lambda self: not self.ended))
+    ready.state.set_outputs(DeviceChoice(("Loudspeaker",), "Loudspeaker"))
+
+    def waiting(*args, **kwargs):
+        for number, spoken in enumerate(real(*args, **kwargs)):
+            deadline = time.monotonic() + 10
+            while number and not heard.pieces and time.monotonic() < deadline:
+                time.sleep(0.01)
+            assert not number or heard.pieces, "nothing was heard while the second waited"
+            yield spoken
+
+    monkeypatch.setattr(cloner.synthesizer, "stream", waiting)
+    ready.state.set_text("First sentence. Second one. A third.")
+    ready.speech.clone()
+    wait(qtbot, lambda: ready.state.results and not ready.state.activity)
+    assert len(heard.pieces) == 2 and heard.ended
+    assert np.array_equal(np.concatenate(heard.pieces), ready.state.results[0].wav)
+
+
+def test_a_failure_after_the_first_sentence_ends_the_sound(ready, qtbot, cloner, monkeypatch):
+    heard = Heard()
+    monkeypatch.setattr(ready.sound._audio, "player", heard)
+    monkeypatch.setattr(Heard, "playing", property(lambda self: not self.ended))
+    ready.state.set_outputs(DeviceChoice(("Loudspeaker",), "Loudspeaker"))
+    real = cloner.vocoder.vocode
+    monkeypatch.setattr(cloner.vocoder, "vocode", lambda mel, **o: 1 // 0 if cloner.vocoder.runs else real(mel, **o))
+    ready.state.set_text("First sentence. Second one.")
+    with qtbot.waitSignal(ready.error_raised):
+        ready.speech.clone()
+    assert len(heard.pieces) == 1 and heard.ended and not ready.state.results
+    assert len(ready.state.take.segments) == 2
+    wait(qtbot, lambda: ready.state.activity is None)
 
 
 def test_only_the_failed_sentence_is_said_again(ready, qtbot):
@@ -118,7 +178,7 @@ def test_an_error_is_a_sentence_and_nothing_is_lost(ready, qtbot, cloner, monkey
     def broken(*args, **kwargs):
         raise ModelError("The synthesizer is damaged: fetch it again.")
 
-    monkeypatch.setattr(cloner.synthesizer, "synthesize", broken)
+    monkeypatch.setattr(cloner.synthesizer, "stream", broken)
     ready.state.set_text("Hello.")
     with qtbot.waitSignal(ready.error_raised) as blocker:
         ready.speech.clone()

@@ -5,7 +5,7 @@ import pytest
 
 from audio.errors import AudioError, Cancelled, ModelError, TextError
 from audio.io import load_wav, read_metadata
-from toolbox.pipeline import STAGES, VoiceCloner, stage_at
+from toolbox.pipeline import VoiceCloner
 from toolbox.provenance import parse_metadata, voice_id
 from vocoder.names import is_griffin_lim
 
@@ -67,18 +67,63 @@ def test_no_reference_and_no_text_are_named_errors(cloner, clip, tmp_path):
         cloner.clone("  \n", clip)
 
 
-def test_progress_grows_to_the_end_and_names_stages(cloner, clip):
+def test_progress_grows_to_the_end(cloner, clip):
     calls = []
     cloner.clone("One. Two. Three.", clip, seed=1, progress=lambda done, total: calls.append((done, total)))
     done = [value for value, _ in calls]
     assert done == sorted(done) and calls[-1] == (100, 100) and {total for _, total in calls} == {100}
-    assert [stage_at(value, 100) for value in (0, 5, 40, 100)] == ["encoder", "synthesizer", "vocoder", "done"]
-    assert sum(share for _, share in STAGES) == 100
 
 
-def test_cancelling_passes_through(cloner, clip):
+def test_streamed_and_whole_are_the_same_samples(cloner, clip):
+    text = "One two. Three. Four and five. Six."
+    whole = cloner.clone(text, clip, seed=7)
+    stream = cloner.stream(text, clip, seed=7)
+    pieces = list(stream)
+    assert len(pieces) == 3 and {piece.sample_rate for piece in pieces} == {whole.sample_rate}
+    assert np.array_equal(np.concatenate([piece.wav for piece in pieces]), whole.wav)
+    assert np.array_equal(stream.result.wav, whole.wav) and np.array_equal(stream.result.mel, whole.mel)
+    assert stream.result.provenance == whole.provenance
+
+
+def test_the_first_sentence_sounds_before_the_second_is_synthesized(cloner, clip, monkeypatch):
+    said, real = [], cloner.synthesizer.stream
+
+    def noting(*args, **kwargs):
+        for spoken in real(*args, **kwargs):
+            said.append(spoken.segment.text)
+            yield spoken
+
+    monkeypatch.setattr(cloner.synthesizer, "stream", noting)
+    stream = cloner.stream("One two. Three. Four.", clip, seed=1)
+    assert len(next(stream).wav) == 28 * 200 + 4000
+    assert said == ["One two"] and cloner.vocoder.runs == 1
+    assert not hasattr(stream, "result")
+    assert stream.finish().text == "One two. Three. Four." and said == ["One two", "Three", "Four"]
+
+
+def test_an_error_after_the_first_piece_passes_and_ends_the_stream(cloner, clip, monkeypatch):
+    real = cloner.synthesizer.stream
+
+    def breaking(*args, **kwargs):
+        yield next(real(*args, **kwargs))
+        raise ModelError("The synthesizer is damaged.")
+
+    monkeypatch.setattr(cloner.synthesizer, "stream", breaking)
+    stream = cloner.stream("One two. Three.", clip, seed=1)
+    next(stream)
+    with pytest.raises(ModelError, match="damaged"):
+        next(stream)
+    assert list(stream) == [] and not hasattr(stream, "result")
+
+
+@pytest.mark.parametrize("kind", ["encoder", "synthesizer", "vocoder"])
+def test_cancelling_works_in_every_stage(cloner, clip, monkeypatch, kind):
+    name = {"encoder": "embed_utterance", "synthesizer": "stream", "vocoder": "vocode"}[kind]
+    real, reached = getattr(getattr(cloner, kind), name), []
+    monkeypatch.setattr(getattr(cloner, kind), name, lambda *a, **k: reached.append(1) or real(*a, **k))
+
     def stop(done, total):
-        if done > 5:
+        if reached:
             raise Cancelled
 
     with pytest.raises(Cancelled):

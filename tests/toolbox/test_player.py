@@ -10,7 +10,7 @@ from audio.errors import UnsupportedAudioError
 from audio.signal import resample
 from tests.fake_sounddevice import Hardware, wait_until
 from toolbox.audio_devices import PortAudio
-from toolbox.player import PlaybackError, Player, play
+from toolbox.player import Player
 
 
 @pytest.fixture
@@ -196,24 +196,21 @@ def test_two_channels_are_refused(hardware, player):
         player.append(np.zeros((10, 2)))
 
 
-def test_the_function_waits_for_the_end(hardware):
-    wav = noise(0.2)
-    play(wav, 16000)
-    np.testing.assert_array_equal(without_silence(hardware.played), wav)
+def reason(player):
+    player.play(np.zeros(1600, dtype=np.float32), 16000)
+    assert player.wait(5)
+    return str(player.error)
 
 
-def test_no_device_and_no_library_are_named(monkeypatch):
+def test_no_device_and_no_library_are_named(monkeypatch, player):
     Hardware(outputs=()).install(monkeypatch)
-    with pytest.raises(PlaybackError, match="No loudspeaker was found. Connect one"):
-        play(np.zeros(1600, dtype=np.float32), 16000)
+    assert "No loudspeaker was found. Connect one" in reason(player)
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(PlaybackError, match="pip install sounddevice"):
-        play(np.zeros(1600, dtype=np.float32), 16000)
+    assert "pip install sounddevice" in reason(player)
 
 
-def test_a_missing_portaudio_says_what_to_install(monkeypatch, tmp_path):
+def test_a_missing_portaudio_says_what_to_install(monkeypatch, tmp_path, player):
     (tmp_path / "sounddevice.py").write_text("raise OSError('PortAudio library not found')\n")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
-    with pytest.raises(PlaybackError, match="libportaudio2"):
-        play(np.zeros(1600, dtype=np.float32), 16000)
+    assert "libportaudio2" in reason(player)
