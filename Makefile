@@ -13,7 +13,7 @@ help:
 	@echo "make run       set up, then open the window (without a display: write a wav)"
 	@echo "make test      set up, then ruff, mypy and pytest"
 	@echo "make bench     time every stage of the pipeline on this machine"
-	@echo "make evaluate  quality figures on held-out speech"
+	@echo "make evaluate CORPUS=folder  quality figures on held-out speech (ARGS=--quick for a few clips)"
 	@echo "make screenshots  pictures of the window for docs/, on a virtual display (xvfb-run)"
 	@echo "make setup     only set up"
 	@echo "make clean     remove caches and generated wavs (.venv and models stay)"
@@ -32,10 +32,12 @@ test:
 
 bench: setup
 	$(PY) -m benchmarks.pipeline
+	$(PY) -m benchmarks.streaming
 
 evaluate: setup
-	@if [ -e evaluation/__main__.py ]; then $(PY) -m evaluation; \
-	else echo "evaluate: the quality figures are not there yet"; fi
+	@test -n "$(CORPUS)" || { echo "make evaluate CORPUS=folder of speech, as LibriSpeech lays it out"; exit 2; }
+	@scripts/setup.sh evaluation
+	$(PY) -m evaluation $(CORPUS) $(ARGS)
 
 CLIPS := toolbox/assets/reference.flac
 screenshots: setup

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Makes .venv with everything that the program needs; knows nothing of the program itself.
-# usage: scripts/setup.sh [run|dev]     run: the program and its models;  dev: also the test tools, no models
+# usage: scripts/setup.sh [run|dev|evaluation]
+#   run: the program and its models;  dev: also the test tools, no models;  evaluation: what measures quality
 # PYTHON=/path/to/python3 chooses the interpreter, TORCH_INDEX=URL a further index that torch may come from.
 set -eu
 cd "$(dirname "$0")/.."
@@ -87,12 +88,20 @@ install() {  # install FILE: pip installs it unless the same text was installed 
     cat requirements*.txt | cmp -s - "$stamp" && return 0
     say "installing $1 (some minutes the first time)"
     $venv/bin/python -m pip install -q --disable-pip-version-check --progress-bar off \
-        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r "$1"
+        ${TORCH_INDEX:+--extra-index-url "$TORCH_INDEX"} -r "$1" || return 1
     cat requirements*.txt >"$stamp"
 }
 
 make_venv
 if [ "$mode" = dev ]; then install requirements-dev.txt; exit 0; fi
+if [ "$mode" = evaluation ]; then
+    if install requirements-evaluation.txt; then exit 0; fi
+    say "not all measures can be installed (pesq needs a C compiler); those that cannot are left out"
+    while read -r package; do
+        case $package in *==*) $venv/bin/python -m pip install -q --disable-pip-version-check "$package" || true ;; esac
+    done <requirements-evaluation.txt
+    exit 0
+fi
 if [ ! -e $venv/.installed-requirements.txt ]; then system_libraries; fi
 install requirements.txt
 if [ ! -e models/default/encoder.pt ]; then
