@@ -37,6 +37,7 @@ ARCHITECTURES: Mapping[str, Architecture] = {
     "speaker_encoder": ("encoder.network", "SpeakerEncoder", "encoder.config", "EncoderConfig"),
     "tacotron": ("synthesizer.network", "Tacotron", "synthesizer.config", "TacotronConfig"),
     "wavernn": ("vocoder.wavernn", "WaveRNN", "vocoder.config", "WaveRNNConfig"),
+    "wavenet": ("vocoder.wavenet", "WaveNet", "vocoder.config", "WaveNetConfig"),
     "vocos": ("vocoder.vocos", "Vocos", "vocoder.config", "VocosConfig"),
 }
 CATALOG_PATH = Path(__file__).resolve().parent / "catalog.json"

@@ -16,9 +16,44 @@ MOL_BITS = 16
 MOL_MIXTURES = 10
 AUX_SPLITS = 4
 PRECISIONS = ("float32", "int16", "int8")
-"""Of the compiled steps on a CPU, see ``vocoder.compiled``."""
+"""Of the compiled steps on a CPU, see ``vocoder.wavernn_compiled``."""
 
-Config = TypeVar("Config", bound="WaveRNNConfig | VocosConfig")
+Config = TypeVar("Config", bound="WaveRNNConfig | WaveNetConfig | VocosConfig")
+
+
+class SampleForm:
+    """How a network that speaks sample by sample sees a sample, which the configs of such networks have in common."""
+
+    bits: int
+    mode: str
+    mu_law: bool
+    pad: int
+    mel_scale: float
+    mel: MelConfig
+
+    @property
+    def n_classes(self) -> int:
+        """Width of the output layer: classes (RAW) or mixture parameters (MOL)."""
+        return 2**self.bits if self.mode == "RAW" else 3 * MOL_MIXTURES
+
+    @property
+    def label_bits(self) -> int:
+        """Bits of the integer samples that training stores: `bits` for RAW, 16 for MOL."""
+        return self.bits if self.mode == "RAW" else MOL_BITS
+
+    @property
+    def hop_length(self) -> int:
+        return self.mel.hop_length
+
+    @property
+    def n_mels(self) -> int:
+        return self.mel.n_mels
+
+    def _check_form(self, what: str) -> None:
+        if self.mode not in ("RAW", "MOL"):
+            raise ModelError(f"{what} mode {self.mode!r} is unknown; use RAW or MOL.")
+        if not 2 <= self.bits <= 16:
+            raise ModelError(f"{what} bits must lie between 2 and 16, not {self.bits}.")
 
 
 def _from_dict(cls: type[Config], values: Mapping[str, Any], what: str) -> Config:
@@ -36,7 +71,7 @@ def _from_dict(cls: type[Config], values: Mapping[str, Any], what: str) -> Confi
 
 
 @dataclass(frozen=True)
-class WaveRNNConfig:
+class WaveRNNConfig(SampleForm):
     """Sizes of the network and the form of the signal it speaks.
 
     `mode` "RAW" predicts one of 2**bits classes (mu-law companded when `mu_law`), "MOL" a mixture of ten discretised
@@ -62,10 +97,7 @@ class WaveRNNConfig:
         sizes = (self.rnn_dims, self.fc_dims, self.compute_dims, self.res_out_dims, *self.upsample_factors)
         if min(sizes) < 1 or self.pad < 0 or self.res_blocks < 0:
             raise ModelError(f"Every size of a WaveRNN must be positive: {self.to_dict()}.")
-        if self.mode not in ("RAW", "MOL"):
-            raise ModelError(f"WaveRNN mode {self.mode!r} is unknown; use RAW or MOL.")
-        if not 2 <= self.bits <= 16:
-            raise ModelError(f"WaveRNN bits must lie between 2 and 16, not {self.bits}.")
+        self._check_form("WaveRNN")
         if self.res_out_dims % AUX_SPLITS:
             raise ModelError(f"res_out_dims is split in {AUX_SPLITS} equal parts, which {self.res_out_dims} cannot be.")
         if prod(self.upsample_factors) != self.mel.hop_length:
@@ -75,26 +107,8 @@ class WaveRNNConfig:
             )
 
     @property
-    def n_classes(self) -> int:
-        """Width of the output layer: classes (RAW) or mixture parameters (MOL)."""
-        return 2**self.bits if self.mode == "RAW" else 3 * MOL_MIXTURES
-
-    @property
     def aux_dims(self) -> int:
         return self.res_out_dims // AUX_SPLITS
-
-    @property
-    def hop_length(self) -> int:
-        return self.mel.hop_length
-
-    @property
-    def n_mels(self) -> int:
-        return self.mel.n_mels
-
-    @property
-    def label_bits(self) -> int:
-        """Bits of the integer samples that training stores: `bits` for RAW, 16 for MOL."""
-        return self.bits if self.mode == "RAW" else MOL_BITS
 
     def to_dict(self) -> dict[str, Any]:
         values = {f.name: getattr(self, f.name) for f in fields(self)}
@@ -143,6 +157,53 @@ class WaveRNNConfig:
             res_blocks=len(blocks),
             mel=mel,
         )
+
+
+@dataclass(frozen=True)
+class WaveNetConfig(SampleForm):
+    """Sizes of the network and the form of the signal it speaks; `mode`, `bits`, `mu_law` and `mel_scale` are those of
+    a WaveRNN.
+
+    `layers` dilated convolutions of `kernel` taps are spread over `cycles`, in each of which the dilation doubles from
+    1 on. `residual`, `gate` and `skip` are the channels between layers, of the gated units and of what all layers add
+    up for the output. `local` channels describe the mel frame and `pad` frames on each side of it.
+    """
+
+    layers: int = 30
+    cycles: int = 3
+    kernel: int = 2
+    residual: int = 64
+    gate: int = 64
+    skip: int = 64
+    local: int = 80
+    pad: int = 2
+    bits: int = 8
+    mode: str = "RAW"
+    mu_law: bool = True
+    mel_scale: float = 4.0
+    mel: MelConfig = field(default_factory=lambda: SYNTHESIZER_MEL)
+
+    def __post_init__(self) -> None:
+        self._check_form("WaveNet")
+        sizes = (self.layers, self.cycles, self.residual, self.gate, self.skip, self.local, self.pad)
+        if min(sizes) < 1 or self.kernel < 2:
+            raise ModelError(f"Every size of a WaveNet must be positive and its kernel at least 2: {self.to_dict()}.")
+        if self.layers % self.cycles:
+            raise ModelError(f"{self.layers} layers cannot be shared out to {self.cycles} cycles evenly.")
+
+    @property
+    def dilations(self) -> tuple[int, ...]:
+        """Distance in samples between the taps of each layer, (layers,)."""
+        per_cycle = self.layers // self.cycles
+        return tuple(2 ** (layer % per_cycle) for layer in range(self.layers))
+
+    def to_dict(self) -> dict[str, Any]:
+        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "mel": self.mel.to_dict()}
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> WaveNetConfig:
+        """The inverse of `to_dict`; settings that are absent keep their default, unknown ones raise ModelError."""
+        return _from_dict(cls, values, "WaveNet")
 
 
 @dataclass(frozen=True)

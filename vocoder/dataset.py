@@ -16,10 +16,10 @@ from torch import Tensor
 from audio.errors import TrainingError
 from audio.signal import label_to_float, pre_emphasis
 from training.corpus import ManifestEntry
-from vocoder.config import VocosConfig, WaveRNNConfig
+from vocoder.config import SampleForm, VocosConfig
 from vocoder.signal import to_labels, to_network_signal
 
-Model = TypeVar("Model", bound=WaveRNNConfig | VocosConfig)
+Model = TypeVar("Model", bound=SampleForm | VocosConfig)
 Drawn = TypeVar("Drawn")
 
 TRAIN_STREAM, VALIDATION_STREAM = 1, 2
@@ -185,7 +185,7 @@ class ClipDataset(ABC, Generic[Model, Drawn]):
         return np.asarray((means < low + _QUIET_SHARE * (high - low)) & (high - low > 0.5))
 
 
-class WindowDataset(ClipDataset[WaveRNNConfig, WindowBatch]):
+class WindowDataset(ClipDataset[SampleForm, WindowBatch]):
     """Windows for networks that speak a sample at a time."""
 
     def _signal(self, wav: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

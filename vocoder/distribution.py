@@ -8,14 +8,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from vocoder.config import MOL_BITS, WaveRNNConfig
+from vocoder.config import MOL_BITS, SampleForm
 
 # A scale of exp(-14) is a fortieth of a 16-bit step: narrower components only make gradients explode.
 MIN_LOG_SCALE = -14.0
 HALF_STEP = 1.0 / (2**MOL_BITS - 1)
 
 
-def negative_log_likelihood(outputs: Tensor, targets: Tensor, cfg: WaveRNNConfig) -> Tensor:
+def negative_log_likelihood(outputs: Tensor, targets: Tensor, cfg: SampleForm) -> Tensor:
     """Mean over samples, in nats: outputs (B, S, n_classes), targets (B, S) labels (RAW) or values (MOL) -> scalar."""
     outputs = outputs.float()
     if cfg.mode == "MOL":
@@ -44,12 +44,12 @@ def mol_log_prob(params: Tensor, y: Tensor) -> Tensor:
     return torch.logsumexp(log_prob + F.log_softmax(logits, dim=-1), dim=-1)
 
 
-def noise_per_sample(cfg: WaveRNNConfig) -> int:
+def noise_per_sample(cfg: SampleForm) -> int:
     """How many uniform numbers `draw` consumes for each sample."""
     return 2 if cfg.mode == "MOL" else 1
 
 
-def draw(outputs: Tensor, noise: Tensor, cfg: WaveRNNConfig) -> Tensor:
+def draw(outputs: Tensor, noise: Tensor, cfg: SampleForm) -> Tensor:
     """Samples (B,) in [-1, 1] from outputs (B, n_classes) by inversion of uniform noise (noise_per_sample, B)."""
     if cfg.mode == "MOL":
         return draw_mol(outputs, noise[0], noise[1])
@@ -74,6 +74,6 @@ def draw_mol(params: Tensor, noise_component: Tensor, noise_value: Tensor) -> Te
     return (mean + scale * (torch.log(uniform) - torch.log1p(-uniform))).clamp_(-1.0, 1.0)
 
 
-def uniform_nats(cfg: WaveRNNConfig) -> float:
+def uniform_nats(cfg: SampleForm) -> float:
     """Negative log likelihood of knowing nothing: what a loss is to be compared with."""
     return cfg.label_bits * math.log(2.0)

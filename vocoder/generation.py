@@ -1,8 +1,9 @@
-"""Generation of a network signal with a WaveRNN, at once or piece by piece; knows no files, sound formats or joints.
+"""Generation of a network signal sample by sample, at once or piece by piece; knows no files, sound formats or joints.
 
-On a CPU the steps are compiled (`vocoder.compiled`); on a GPU, and where numba cannot compile, torch makes them one by
-one (`vocoder.sample_loop`). Each fold draws its own noise, so that neither the folds beside it, nor the threads, nor
-the length of the blocks in which it is made change its samples.
+On a CPU the steps are compiled (`vocoder.wavernn_compiled`, `vocoder.wavenet_compiled`); on a GPU, and where numba
+cannot compile, torch makes them one by one (`vocoder.wavernn_loop`, `vocoder.wavenet_loop`). Each fold draws its own
+noise, so that neither the folds beside it, nor the threads, nor the length of the blocks in which it is made change its
+samples.
 """
 
 from __future__ import annotations
@@ -17,15 +18,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vocoder.config import PRECISIONS, WaveRNNConfig
+from vocoder.config import PRECISIONS, SampleForm
 from vocoder.distribution import noise_per_sample
 from vocoder.folding import FoldPlan, unfold
-from vocoder.sample_loop import FloatArray, SampleLoop
+from vocoder.wavenet import WaveNet
+from vocoder.wavenet_loop import WaveNetLoop
 from vocoder.wavernn import WaveRNN
+from vocoder.wavernn_loop import FloatArray, SampleLoop
 
 logger = logging.getLogger(__name__)
 
 Progress = Callable[[int, int], None]
+SampleNetwork = WaveRNN | WaveNet
 
 # Folds that are generated side by side; more gain nothing on a CPU, and their conditioning takes memory.
 MAX_BATCH = 64
@@ -45,23 +49,21 @@ class Loop(Protocol):
 
 
 class Speaker:
-    """A WaveRNN ready to speak: its weights as they are now, in the form that suits the machine.
+    """A network that speaks sample by sample, ready for it: its weights as they are now, as it suits the machine.
 
     Args:
         network: in eval mode or not, on the device it is on.
         precision: one of `PRECISIONS`, of the compiled steps; torch's are float32.
     """
 
-    def __init__(self, network: WaveRNN, precision: str = "float32") -> None:
+    def __init__(self, network: SampleNetwork, precision: str = "float32") -> None:
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision!r} is unknown; use one of {', '.join(PRECISIONS)}")
         self.network = network
-        self._compiled = None
-        if network.I.weight.device.type == "cpu":
+        self._compiled_loop: Callable[[Tensor, int], Loop] | None = None
+        if next(network.parameters()).device.type == "cpu":
             try:
-                from vocoder.compiled import CompiledNetwork
-
-                self._compiled = CompiledNetwork(network, precision)
+                self._compiled_loop = _compile(network, precision)
             except Exception:  # numba and LLVM fail in many ways where they do not fit the system.
                 logger.warning("The fast vocoder cannot be compiled here; a slower one is used.", exc_info=True)
 
@@ -70,13 +72,26 @@ class Speaker:
         was_training = self.network.training
         self.network.eval()
         try:
-            if self._compiled is None:
+            if self._compiled_loop is not None:
+                return self._compiled_loop(mel, torch.get_num_threads())
+            if isinstance(self.network, WaveRNN):
                 return SampleLoop(self.network, mel)
-            from vocoder.compiled import CompiledLoop
-
-            return CompiledLoop(self._compiled, self.network, mel, torch.get_num_threads())
+            return WaveNetLoop(self.network, mel)
         finally:
             self.network.train(was_training)
+
+
+def _compile(network: SampleNetwork, precision: str) -> Callable[[Tensor, int], Loop]:
+    """Loop over a mel (n_mels, T) by so many threads."""
+    if isinstance(network, WaveRNN):
+        from vocoder.wavernn_compiled import CompiledLoop, CompiledNetwork
+
+        wavernn, compiled = network, CompiledNetwork(network, precision)
+        return lambda mel, threads: CompiledLoop(compiled, wavernn, mel, threads)
+    from vocoder.wavenet_compiled import CompiledWaveNet, CompiledWaveNetLoop
+
+    wavenet, compiled_wavenet = network, CompiledWaveNet(network, precision)
+    return lambda mel, threads: CompiledWaveNetLoop(compiled_wavenet, wavenet, mel, threads)
 
 
 def generate(
@@ -127,7 +142,7 @@ def generate_pieces(
 class FoldNoise:
     """Uniform noise of each fold, drawn by the seed and the fold's number alone."""
 
-    def __init__(self, seed: int, folds: npt.NDArray[np.int64], cfg: WaveRNNConfig) -> None:
+    def __init__(self, seed: int, folds: npt.NDArray[np.int64], cfg: SampleForm) -> None:
         self._generators = [np.random.default_rng((seed, int(fold))) for fold in folds]
         self._per_sample = noise_per_sample(cfg)
 

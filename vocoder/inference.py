@@ -19,14 +19,15 @@ from torch import Tensor
 
 from audio.errors import AudioError, ModelError
 from audio.signal import de_emphasis
-from vocoder.config import VocosConfig, WaveRNNConfig
+from vocoder.config import SampleForm, VocosConfig, WaveRNNConfig
 from vocoder.folding import FoldPlan, shared_plan
-from vocoder.generation import Speaker, generate, generate_pieces
+from vocoder.generation import SampleNetwork, Speaker, generate, generate_pieces
 from vocoder.griffin_lim import GriffinLimVocoder, check_mel
 from vocoder.names import is_griffin_lim
 from vocoder.signal import from_network_signal
 from vocoder.vocos import Vocos
 from vocoder.vocos_generation import speak
+from vocoder.wavenet import WaveNet
 from vocoder.wavernn import WaveRNN
 
 Progress = Callable[[int, int], None]
@@ -64,8 +65,8 @@ class Vocoder(Protocol):
         """
 
 
-class WaveRNNVocoder:
-    """A WaveRNN with its folding and the way from its signal to a wav.
+class SampleVocoder:
+    """A network that speaks sample by sample, with its folding and the way from its signal to a wav.
 
     Args:
         network: used on the device it is on and put in eval mode while it works.
@@ -78,8 +79,8 @@ class WaveRNNVocoder:
 
     def __init__(
         self,
-        network: WaveRNN,
-        name: str = "wavernn",
+        network: SampleNetwork,
+        name: str,
         *,
         target: int = TARGET_SAMPLES,
         overlap: int = OVERLAP_SAMPLES,
@@ -94,35 +95,8 @@ class WaveRNNVocoder:
         self.precision = precision
         self._speaker: Speaker | None = None
 
-    @classmethod
-    def from_file(cls, path: str | Path, device: torch.device | str | None = None) -> WaveRNNVocoder:
-        """Load a checkpoint: safetensors with its config, or an original .pt file.
-
-        Raises:
-            ModelError: missing or broken file, another kind of model, shapes that do not fit.
-        """
-        from models.checkpoint import load_state, read_checkpoint
-        from models.device import choose_device
-
-        path = Path(path)
-        checkpoint = read_checkpoint(path, expected_kind="vocoder")
-        if checkpoint.architecture != "wavernn":
-            raise ModelError(f"{path} is a vocoder of the kind {checkpoint.architecture}, not a WaveRNN.")
-        try:
-            cfg = (
-                WaveRNNConfig.from_dict(checkpoint.config)
-                if checkpoint.config
-                else WaveRNNConfig.from_state_dict(checkpoint.state)
-            )
-        except ModelError as error:
-            raise ModelError(f"{path}: {error}") from error
-        network = WaveRNN(cfg)
-        load_state(network, checkpoint.state, path)
-        device = choose_device(device) if device is None or isinstance(device, str) else device
-        return cls(network.to(device).eval(), path.stem)
-
     @property
-    def cfg(self) -> WaveRNNConfig:
+    def cfg(self) -> SampleForm:
         return self.network.cfg
 
     @property
@@ -192,7 +166,52 @@ class WaveRNNVocoder:
         return wav * np.minimum(to_end / (tail - 1), 1.0).astype(np.float32)
 
 
-def _piece_lengths(length: int, cfg: WaveRNNConfig) -> list[int]:
+class WaveRNNVocoder(SampleVocoder):
+    """A WaveRNN."""
+
+    network: WaveRNN
+
+    def __init__(self, network: WaveRNN, name: str = "wavernn", **options: Any) -> None:
+        super().__init__(network, name, **options)
+
+    @classmethod
+    def from_file(cls, path: str | Path, device: torch.device | str | None = None) -> WaveRNNVocoder:
+        """Load a checkpoint: safetensors with its config, or an original .pt file.
+
+        Raises:
+            ModelError: missing or broken file, another kind of model, shapes that do not fit.
+        """
+        from models.checkpoint import load_state, read_checkpoint
+        from models.device import choose_device
+
+        path = Path(path)
+        checkpoint = read_checkpoint(path, expected_kind="vocoder")
+        if checkpoint.architecture != "wavernn":
+            raise ModelError(f"{path} is a vocoder of the kind {checkpoint.architecture}, not a WaveRNN.")
+        try:
+            cfg = (
+                WaveRNNConfig.from_dict(checkpoint.config)
+                if checkpoint.config
+                else WaveRNNConfig.from_state_dict(checkpoint.state)
+            )
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
+        network = WaveRNN(cfg)
+        load_state(network, checkpoint.state, path)
+        device = choose_device(device) if device is None or isinstance(device, str) else device
+        return cls(network.to(device).eval(), path.stem)
+
+
+class WaveNetVocoder(SampleVocoder):
+    """A WaveNet."""
+
+    network: WaveNet
+
+    def __init__(self, network: WaveNet, name: str = "wavenet", **options: Any) -> None:
+        super().__init__(network, name, **options)
+
+
+def _piece_lengths(length: int, cfg: SampleForm) -> list[int]:
     """Samples of each piece of a sound of `length` samples."""
     pieces: list[int] = []
     while length:
@@ -265,6 +284,8 @@ def load_vocoder(registry: Any, name: str, device: torch.device | str | None = "
     shown = Path(name).stem if Path(name).suffix in (".safetensors", ".pt") else str(name)
     if isinstance(network, WaveRNN):
         return WaveRNNVocoder(network, shown)
+    if isinstance(network, WaveNet):
+        return WaveNetVocoder(network, shown)
     if isinstance(network, Vocos):
         return VocosVocoder(network, shown)
     raise ModelError(f"The vocoder {name!r} is a {type(network).__name__}, which this version cannot use.")

@@ -15,14 +15,15 @@ from training.cli import add_training_arguments, apply_overrides_to, run_command
 from training.corpus import read_manifest, split_speakers
 from training.holdout import trainable
 from training.trainer import Trainer, TrainResult
-from vocoder.task import VocoderTraining, WaveRNNTask
+from vocoder.task import VocoderTraining, WaveNetTask, WaveNetTraining, WaveRNNTask
 from vocoder.vocos_task import VocosTask, VocosTraining
 
 logger = logging.getLogger(__name__)
 
-Training = VocoderTraining | VocosTraining
+Training = VocoderTraining | WaveNetTraining | VocosTraining
 ARCHITECTURES: dict[str, tuple[type[Training], type[Any]]] = {
     "wavernn": (VocoderTraining, WaveRNNTask),
+    "wavenet": (WaveNetTraining, WaveNetTask),
     "vocos": (VocosTraining, VocosTask),
 }
 """Settings and task of each."""

@@ -1,4 +1,4 @@
-"""A tiny WaveRNN, and preprocessed speech-like sound to train it on."""
+"""A tiny WaveRNN, a tiny WaveNet, and preprocessed speech-like sound to train it on."""
 
 import json
 from pathlib import Path
@@ -9,7 +9,8 @@ import torch
 
 from audio.mel import MelTransform
 from training.manifest import ManifestEntry, ManifestWriter
-from vocoder.config import WaveRNNConfig
+from vocoder.config import WaveNetConfig, WaveRNNConfig
+from vocoder.wavenet import WaveNet
 from vocoder.wavernn import WaveRNN
 
 TINY = {"rnn_dims": 16, "fc_dims": 12, "compute_dims": 8, "res_out_dims": 8, "res_blocks": 1}
@@ -34,6 +35,19 @@ def tiny_network(tiny_config):
                     module.running_mean.normal_()
                     module.running_var.uniform_(0.5, 2.0)
         return network
+
+    return make
+
+
+@pytest.fixture
+def tiny_wavenet():
+    """``tiny_wavenet(**changes)`` -> WaveNet with fixed weights and a receptive field of 31 samples."""
+
+    def make(**changes) -> WaveNet:
+        sizes = {"layers": 8, "cycles": 2, "residual": 8, "gate": 6, "skip": 10, "local": 12}
+        with torch.random.fork_rng():
+            torch.manual_seed(3)
+            return WaveNet(WaveNetConfig(**{**sizes, **changes})).eval()
 
     return make
 

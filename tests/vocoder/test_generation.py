@@ -7,7 +7,7 @@ from audio.errors import Cancelled
 from vocoder import generation
 from vocoder.folding import even_plan, fixed_plan
 from vocoder.generation import Speaker, generate
-from vocoder.sample_loop import SampleLoop
+from vocoder.wavernn_loop import SampleLoop
 
 
 @pytest.mark.parametrize("changes", [{}, {"mode": "MOL"}, {"upsample_factors": (4, 5, 10)}])

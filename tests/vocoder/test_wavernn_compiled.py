@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from vocoder import kernel
-from vocoder.compiled import CompiledLoop, CompiledNetwork
+from vocoder import products
+from vocoder import wavernn_kernel as kernel
 from vocoder.distribution import draw
 from vocoder.folding import FoldPlan, even_plan
 from vocoder.generation import FoldNoise, Speaker, generate
+from vocoder.wavernn_compiled import CompiledLoop, CompiledNetwork
 
 
 @pytest.fixture
@@ -65,7 +66,7 @@ def test_whole_number_sums_cannot_overflow(tiny_network, precision):
     state = compiled.state(np.zeros(1, dtype=np.int64))
     state.codes1.values[:] = compiled.net.limit
     state.codes1.factors[:] = 1.0 / compiled.net.limit
-    kernel.product(compiled.net.hh1, state.codes1, state.recurrent1)
+    products.product(compiled.net.hh1, state.codes1, state.recurrent1)
     bias = network.rnn1.bias_hh_l0.detach().numpy()
     np.testing.assert_allclose(state.recurrent1[0, : 3 * 64], 64 + bias, rtol=1e-3)
 
@@ -129,7 +130,7 @@ def test_draws_are_those_of_the_distribution(tiny_network, changes):
     noise[:, :2] = torch.tensor([0.0, 1.0 - 2.0**-24])
     expected = draw(outputs, noise, cfg).numpy()
     drawn = [
-        kernel._draw(row.numpy().copy(), np.ascontiguousarray(u.numpy()), cfg.mode == "RAW")
+        products.draw(row.numpy().copy(), np.ascontiguousarray(u.numpy()), cfg.mode == "RAW")
         for row, u in zip(outputs, noise.t(), strict=True)
     ]
     assert np.mean(np.abs(np.array(drawn) - expected) < 1e-4) > 0.99
@@ -139,7 +140,7 @@ def test_draws_are_those_of_the_distribution(tiny_network, changes):
 @pytest.mark.parametrize("plan", [FoldPlan(1000, 1, 1000, 0), even_plan(1000, 300, 50)])
 def test_without_numba_torch_speaks(tiny_network, mel, monkeypatch, caplog, plan):
     fast = generate(Speaker(tiny_network()), mel, plan, seed=4)
-    monkeypatch.setitem(sys.modules, "vocoder.compiled", None)
+    monkeypatch.setitem(sys.modules, "vocoder.wavernn_compiled", None)
     slow = generate(Speaker(tiny_network()), mel, plan, seed=4)
     assert "cannot be compiled" in caplog.text
     # The same noise: only a draw at a class's very edge may fall differently, and what follows it.

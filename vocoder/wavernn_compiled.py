@@ -1,4 +1,4 @@
-"""A WaveRNN made ready for the compiled kernel: weights packed, mels projected, folds shared out to threads.
+"""A WaveRNN made ready for the compiled kernel: weights packed, mels projected.
 
 Knows no plan of folds, no seed and no wav. The input layer of a WaveRNN is linear, the mels are interpolated by fixed
 weights, and the other features are the same within a frame: what all these add to the gates and to the first two linear
@@ -15,19 +15,18 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vocoder import kernel
+from vocoder import products
+from vocoder import wavernn_kernel as kernel
 from vocoder.config import AUX_SPLITS
-from vocoder.sample_loop import FloatArray, context, features, with_context
+from vocoder.shared_folds import NO_OUTPUTS, FloatArray, SharedFolds
 from vocoder.wavernn import WaveRNN
+from vocoder.wavernn_loop import context, features, with_context
 
 INT32_MAX = 2**31 - 1
 # Highest code of a state beside int16 weights: 12 bits, which leaves the weights of a row of 512 about as many.
 STATE_LIMIT = 4095
-# Frames that are projected at once: 400 x 8,000 floats are 12 MB.
-CHUNK_FRAMES = 400
 # Blocks of a fold that one thread makes alone after the other was not given a processor: about a second of work.
 ALONE_BLOCKS = 40
-_NO_OUTPUTS = np.empty((0, 0, 0), dtype=np.float32)
 
 
 class CompiledNetwork:
@@ -64,7 +63,7 @@ class CompiledNetwork:
             (fc2[:, :fc], None),
             (w["fc3.weight"], w["fc3.bias"]),
         ]
-        parts: Any = zip(*(_pack(weight, bias, precision) for weight, bias in matrices), strict=True)
+        parts: Any = zip(*(pack(weight, bias, precision) for weight, bias in matrices), strict=True)
         packed, limits = parts
         hh1, ih2, hh2, fc1, fc2, fc3 = packed
         self.net = kernel.Net(
@@ -81,8 +80,8 @@ class CompiledNetwork:
         def room(rows: int) -> FloatArray:
             return np.zeros((folds, rows), dtype=np.float32)
 
-        def codes(columns: int) -> kernel.Codes:
-            return kernel.Codes(np.zeros((folds, columns + columns % 2), self.code_type), np.zeros(folds, np.float32))
+        def codes(columns: int) -> products.Codes:
+            return products.Codes(np.zeros((folds, columns + columns % 2), self.code_type), np.zeros(folds, np.float32))
 
         net, state = self.net, room(rnn)
         gates = len(net.hh1.bias)
@@ -93,8 +92,8 @@ class CompiledNetwork:
             layer=room(max(len(net.fc1.bias), len(net.fc2.bias))), outputs=room(len(net.fc3.bias)),
             turns=np.zeros(64, np.int64),
         )  # fmt: skip
-        kernel.product(net.hh1, made.codes1, made.recurrent1)
-        kernel.product(net.hh2, made.codes2, made.recurrent2)
+        products.product(net.hh1, made.codes1, made.recurrent1)
+        products.product(net.hh2, made.codes2, made.recurrent2)
         return made
 
     def frames(self, mel: Tensor, aux: Tensor, first: int, stop: int) -> kernel.Frames:
@@ -109,83 +108,53 @@ class CompiledNetwork:
         )
 
 
-class CompiledLoop:
+class CompiledLoop(SharedFolds[kernel.State, kernel.Frames]):
     """A WaveRNN unrolled in time by the kernel, with its state for a batch of B folds."""
 
     def __init__(self, compiled: CompiledNetwork, network: WaveRNN, mel: Tensor, threads: int) -> None:
         """mel (n_mels, T): what is spoken, divided by the config's mel_scale; beyond its ends is silence."""
-        self.cfg = network.cfg
         self._compiled = compiled
-        self._threads = max(1, threads)
-        self._mel, self._aux = with_context(mel, self.cfg), features(network, mel)
-        self.begin(np.zeros(1, dtype=np.int64))
+        self._mel, self._aux = with_context(mel, network.cfg), features(network, mel)
+        super().__init__(network.cfg, len(self._aux), threads)
 
     def begin(self, starts: npt.NDArray[np.int64]) -> None:
-        """Folds that begin at samples `starts` (B,), at rest."""
-        shares = np.array_split(starts, min(self._threads, len(starts)))
-        self._states = [self._compiled.state(share) for share in shares]
-        self._frames: kernel.Frames | None = None
+        super().begin(starts)
         self._alone_blocks = 0
 
     def run(self, noise: FloatArray) -> FloatArray:
-        """The next samples (B, N) of the folds, drawn by noise (B, N, noise_per_sample) in [0, 1)."""
-        samples = np.empty(noise.shape[:2], dtype=np.float32)
-        frames = self._stretch(noise.shape[1])
-        if len(self._states) == 1:
-            made = self._run_together(frames, noise, samples)
-            if made < noise.shape[1]:
-                rest = np.empty((len(noise), noise.shape[1] - made), dtype=np.float32)
-                self._speak(self._states[0], frames, np.ascontiguousarray(noise[:, made:]), rest)
-                samples[:, made:] = rest
-            return samples
-        ends = np.cumsum([len(state.x) for state in self._states])[:-1]
-        parts: Any = zip(self._states, np.split(noise, ends), np.split(samples, ends), strict=True)
-        with ThreadPoolExecutor(len(self._states)) as pool:
-            for job in [pool.submit(self._speak, state, frames, *part) for state, *part in parts]:
-                job.result()
-        return samples
-
-    def _run_together(self, frames: kernel.Frames, noise: FloatArray, samples: FloatArray) -> int:
-        """The first samples of a single share by two threads, one of which may find no processor: how many."""
-        if noise.shape[0] > 1 or self._threads == 1 or not kernel.TWO_THREADS:
-            return 0
+        if len(noise) > 1 or self._threads == 1 or not kernel.TWO_THREADS:
+            return super().run(noise)
         if self._alone_blocks:
             self._alone_blocks -= 1
-            return 0
-        (state,) = self._states
-        state.turns[:] = 0
+            return super().run(noise)
+        together = self._run_together(noise)
+        self._alone_blocks = ALONE_BLOCKS if together.shape[1] < noise.shape[1] else 0
+        if not self._alone_blocks:
+            return together
+        rest = super().run(np.ascontiguousarray(noise[:, together.shape[1] :]))
+        return np.concatenate([together, rest], axis=1)
+
+    def _run_together(self, noise: FloatArray) -> FloatArray:
+        """The first samples of a single fold by two threads: all, or those until one was not given a processor."""
+        (share,), samples = self._shares, np.empty(noise.shape[:2], dtype=np.float32)
+        share.turns[:] = 0
+        frames, net = self._frames(noise.shape[1]), self._compiled.net
         with ThreadPoolExecutor(1) as pool:
-            following = pool.submit(kernel.follow, self._compiled.net, state, noise.shape[1])
-            made = self._speak(state, frames, noise, samples, alone=False)
+            following = pool.submit(kernel.follow, net, share, noise.shape[1])
+            made = kernel.speak(net, frames, share, noise, samples, NO_OUTPUTS, False)
             following.result()
-        self._alone_blocks = ALONE_BLOCKS if made < noise.shape[1] else 0
-        return made
+        return samples[:, :made]
+
+    def _share(self, starts: npt.NDArray[np.int64]) -> kernel.State:
+        return self._compiled.state(starts)
+
+    def _project(self, first: int, stop: int) -> kernel.Frames:
+        return self._compiled.frames(self._mel, self._aux, first, stop)
 
     def _speak(
-        self, state: kernel.State, frames: kernel.Frames, noise: FloatArray, samples: FloatArray, alone: bool = True
-    ) -> int:
-        return kernel.speak(self._compiled.net, frames, state, noise, samples, _NO_OUTPUTS, alone)
-
-    def outputs(self, before: FloatArray) -> FloatArray:
-        """The network's outputs (B, N, n_classes) where the samples before, (B, N), are given."""
-        outputs = np.empty((*before.shape, self.cfg.n_classes), dtype=np.float32)
-        noise, frames = np.empty((0, 0, 0), dtype=np.float32), self._stretch(before.shape[1])
-        start = 0
-        for state in self._states:
-            part = slice(start, start := start + len(state.x))
-            kernel.speak(self._compiled.net, frames, state, noise, before[part], outputs[part], True)
-        return outputs
-
-    @torch.inference_mode()
-    def _stretch(self, steps: int) -> kernel.Frames:
-        """The frames that the next steps need, and those after them."""
-        places, hop = np.concatenate([state.place for state in self._states]), self.cfg.hop_length
-        first, stop = int(places.min()) // hop, (int(places.max()) + steps - 1) // hop + 1
-        known = self._frames
-        if known is None or first < known.first or stop > known.first + len(known.constant):
-            ahead = max(stop, min(stop + CHUNK_FRAMES, len(self._aux)))
-            known = self._frames = self._compiled.frames(self._mel, self._aux, first, ahead)
-        return known
+        self, share: kernel.State, frames: kernel.Frames, noise: FloatArray, samples: FloatArray, outputs: FloatArray
+    ) -> None:
+        kernel.speak(self._compiled.net, frames, share, noise, samples, outputs, True)
 
 
 @torch.inference_mode()
@@ -201,11 +170,11 @@ def _interpolation(network: WaveRNN) -> FloatArray:
     return network.upsample.samples(impulses[None])[0, first : first + cfg.hop_length].float().cpu().numpy().copy()
 
 
-def _pack(weight: Tensor, bias: Tensor | None, precision: str) -> tuple[kernel.Matrix, int]:
+def pack(weight: Tensor, bias: Tensor | None, precision: str) -> tuple[products.Matrix, int]:
     """weight (R, K) as the kernel reads it, and the highest code of a vector beside it; rows of whole numbers have
     a scale of their own."""
     rows, columns = weight.shape
-    w = np.zeros((-(-rows // kernel.ROWS) * kernel.ROWS, columns + columns % 2))
+    w = np.zeros((-(-rows // products.ROWS) * products.ROWS, columns + columns % 2))
     w[:rows, :columns] = weight.numpy()
     pair = 2
     scale = np.ones(len(w))
@@ -221,8 +190,8 @@ def _pack(weight: Tensor, bias: Tensor | None, precision: str) -> tuple[kernel.M
         w = np.rint(w / scale[:, None])
         limit = int(min(32767, INT32_MAX // max(1, np.abs(w).sum(axis=1).max())))
     kind = {"float32": np.float32, "int16": np.int16, "int8": np.int8}[precision]
-    blocks = w.reshape(-1, kernel.ROWS, w.shape[1] // pair, pair).transpose(0, 2, 1, 3)
+    blocks = w.reshape(-1, products.ROWS, w.shape[1] // pair, pair).transpose(0, 2, 1, 3)
     biases = np.zeros(len(w), dtype=np.float32)
     if bias is not None:
         biases[:rows] = bias.numpy()
-    return kernel.Matrix(np.ascontiguousarray(blocks, dtype=kind), scale.astype(np.float32), biases), limit
+    return products.Matrix(np.ascontiguousarray(blocks, dtype=kind), scale.astype(np.float32), biases), limit
