@@ -12,7 +12,7 @@ endif
 help:
 	@echo "make run       set up, then open the window (without a display: write a wav)"
 	@echo "make test      set up, then ruff, mypy and pytest"
-	@echo "make bench     time every stage of the pipeline on this machine"
+	@echo "make bench     time every stage, streaming, and each network beside its plain form"
 	@echo "make evaluate CORPUS=folder  quality figures on held-out speech (ARGS=--quick for a few clips)"
 	@echo "make screenshots  pictures of the window for docs/, on a virtual display (xvfb-run)"
 	@echo "make setup     only set up"
@@ -33,6 +33,8 @@ test:
 bench: setup
 	$(PY) -m benchmarks.pipeline
 	$(PY) -m benchmarks.streaming
+	$(PY) -m benchmarks.synthesizer
+	$(PY) -m benchmarks.vocoder
 
 evaluate: setup
 	@test -n "$(CORPUS)" || { echo "make evaluate CORPUS=folder of speech, as LibriSpeech lays it out"; exit 2; }

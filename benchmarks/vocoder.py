@@ -1,4 +1,7 @@
-"""Speed of the vocoders beside the plain loop over samples, with random weights, in times real time; knows no quality.
+"""Speed of the vocoders beside the plain way to do it, with random weights, in times real time; knows no quality.
+
+"Plain" is the original program's loop over samples for a WaveRNN, and for a WaveNet the convolution over its whole
+receptive field for every sample.
 
 ``python -m benchmarks.vocoder [--threads N] [--only TEXT]``. The ways are timed in turn, each for a second or two of
 steps after a warm-up, in several rounds of which the best counts: a step costs the same wherever it stands, so that the
@@ -10,7 +13,7 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,15 +27,28 @@ from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
 from models.device import configure_threads  # noqa: E402
-from vocoder.config import PRECISIONS, WaveRNNConfig  # noqa: E402
+from vocoder.config import PRECISIONS, VocosConfig, WaveNetConfig, WaveRNNConfig  # noqa: E402
 from vocoder.folding import FoldPlan, fixed_plan  # noqa: E402
 from vocoder.generation import FoldNoise, Speaker  # noqa: E402
-from vocoder.inference import DEFAULT_PRECISION, OVERLAP_SAMPLES, TARGET_SAMPLES, WaveRNNVocoder  # noqa: E402
+from vocoder.griffin_lim import GriffinLimVocoder  # noqa: E402
+from vocoder.inference import (  # noqa: E402
+    DEFAULT_PRECISION,
+    OVERLAP_SAMPLES,
+    TARGET_SAMPLES,
+    SampleVocoder,
+    Vocoder,
+    VocosVocoder,
+    WaveNetVocoder,
+    WaveRNNVocoder,
+)
+from vocoder.vocos import Vocos  # noqa: E402
+from vocoder.wavenet import WaveNet  # noqa: E402
 from vocoder.wavernn import WaveRNN  # noqa: E402
 
 SECONDS = 1.5
 ROUNDS = 2
 SMALL = WaveRNNConfig(rnn_dims=256, fc_dims=256, res_blocks=5)
+NARROW = WaveNetConfig(residual=32, gate=32, skip=32)
 
 
 @dataclass(frozen=True)
@@ -79,6 +95,28 @@ class PlainLoop:
         return steps / (time.perf_counter() - started)
 
 
+class UncachedWaveNet:
+    """The full convolution over the receptive field for every sample."""
+
+    def __init__(self, network: WaveNet) -> None:
+        self._network = network
+
+    @torch.inference_mode()
+    def steps_per_second(self, folds: int) -> float:
+        """Steps of a batch of folds."""
+        cfg = self._network.cfg
+        frames = -(-self._network.receptive_field // cfg.hop_length)
+        mels, x = torch.rand(folds, cfg.n_mels, frames + 2 * cfg.pad), torch.rand(folds, 1, frames * cfg.hop_length)
+        steps, started = -1, 0.0
+        while steps < 1 or time.perf_counter() - started < SECONDS:
+            if steps == 0:
+                started = time.perf_counter()
+            drawn = torch.distributions.Categorical(logits=self._network(x, mels)[:, :, -1]).sample()
+            x = torch.cat([x[:, :, 1:], (2 * drawn.float() / (cfg.n_classes - 1.0) - 1.0).view(-1, 1, 1)], dim=2)
+            steps += 1
+        return steps / (time.perf_counter() - started)
+
+
 def compiled_steps_per_second(speaker: Speaker, plan: FoldPlan) -> float:
     """Steps of the vocoder's own loop over the folds of a plan; projecting the mel is part of it."""
     cfg = speaker.network.cfg
@@ -93,17 +131,17 @@ def compiled_steps_per_second(speaker: Speaker, plan: FoldPlan) -> float:
     return steps / (time.perf_counter() - started)
 
 
-def wavernn_rows(name: str, cfg: WaveRNNConfig) -> list[Row]:
-    """Folded 5 s and 20 s, and unfolded."""
-    torch.manual_seed(0)
-    network = WaveRNN(cfg).eval()
-    plain, rate = PlainLoop(network), cfg.mel.sample_rate
+def sample_rows(name: str, vocoder: SampleVocoder, lengths: Sequence[tuple[int, bool]]) -> list[Row]:
+    """A row for each (seconds, folded or not)."""
+    network = vocoder.network.eval()
+    plain = PlainLoop(network) if isinstance(network, WaveRNN) else UncachedWaveNet(network)
     speakers = {precision: Speaker(network, precision) for precision in PRECISIONS}
 
     def row(seconds: int, batched: bool) -> Row:
-        length = seconds * rate
+        length = seconds * vocoder.sample_rate
         old = fixed_plan(length, TARGET_SAMPLES, OVERLAP_SAMPLES) if batched else FoldPlan(length, 1, length, 0)
-        new = WaveRNNVocoder(network, batched=batched).plan(length // cfg.hop_length + 1)
+        vocoder.batched = batched
+        new = vocoder.plan(length // vocoder.cfg.hop_length + 1)
         ways: dict[str, Callable[[], float]] = {
             "plain": lambda: plain.steps_per_second(old.count) * seconds / old.width
         }
@@ -111,12 +149,34 @@ def wavernn_rows(name: str, cfg: WaveRNNConfig) -> list[Row]:
             ways[precision] = lambda s=speaker: compiled_steps_per_second(s, new) * seconds / new.width  # type: ignore[misc]
         return Row(f"{name}, {f'folded {seconds} s' if batched else 'unfolded'}", ways)
 
-    return [row(5, True), row(20, True), row(5, False)]
+    return [row(*length) for length in lengths]
+
+
+def parallel_row(name: str, vocoder: Vocoder, seconds: int) -> Row:
+    """A vocoder that makes all samples at once."""
+    cfg = VocosConfig().mel
+    mel = np.random.default_rng(0).uniform(-4, 4, (cfg.n_mels, seconds * cfg.sample_rate // cfg.hop_length + 1))
+
+    def run() -> float:
+        started = time.perf_counter()
+        vocoder.vocode(mel.astype(np.float32), seed=0)
+        return seconds / (time.perf_counter() - started)
+
+    return Row(f"{name}, {seconds} s", {"float32": run})
 
 
 def rows() -> list[Row]:
     """Everything that is timed."""
-    return [*wavernn_rows("WaveRNN 512", WaveRNNConfig()), *wavernn_rows("WaveRNN 256", SMALL)]
+    torch.manual_seed(0)
+    lengths = [(5, True), (20, True), (5, False)]
+    return [
+        *sample_rows("WaveRNN 512", WaveRNNVocoder(WaveRNN()), lengths),
+        *sample_rows("WaveRNN 256", WaveRNNVocoder(WaveRNN(SMALL)), lengths),
+        *sample_rows("WaveNet 64", WaveNetVocoder(WaveNet()), [(5, True), (5, False)]),
+        *sample_rows("WaveNet 32", WaveNetVocoder(WaveNet(NARROW)), [(5, True), (5, False)]),
+        *(parallel_row("Vocos", VocosVocoder(Vocos().eval()), seconds) for seconds in (5, 20)),
+        parallel_row("Griffin-Lim", GriffinLimVocoder(), 5),
+    ]
 
 
 def load() -> str:
@@ -138,13 +198,13 @@ def main() -> int:
     for row in rows():
         if args.only not in row.name:
             continue
-        best = dict.fromkeys(args.ways, 0.0)
+        best = {way: 0.0 for way in args.ways if way in row.ways}
         for _ in range(ROUNDS):
             for way in best:
                 best[way] = max(best[way], row.ways[way]())
         plain = best.get("plain", 0.0)
-        cells = (f"{value:.2f} ({value / plain:.1f})" if plain else f"{value:.2f}" for value in best.values())
-        print(f"{row.name:38s}" + "".join(f"{cell:>16s}" for cell in cells), flush=True)
+        cells = {way: f"{value:.2f} ({value / plain:.1f})" if plain else f"{value:.2f}" for way, value in best.items()}
+        print(f"{row.name:38s}" + "".join(f"{cells.get(way, '-'):>16s}" for way in args.ways), flush=True)
     print(load())
     return 0
 

@@ -6,13 +6,15 @@ import pytest
 import torch
 
 from audio.errors import TrainingError
+from models.registry import ModelRegistry
 from training.corpus import read_manifest, split_speakers
 from training.manifest import ManifestEntry
 from training.trainer import Trainer, TrainerConfig
 from vocoder.base_task import TaskConfig
 from vocoder.dataset import WindowConfig
-from vocoder.inference import WaveRNNVocoder
-from vocoder.task import VocoderTraining, WaveRNNTask
+from vocoder.distribution import uniform_nats
+from vocoder.inference import WaveNetVocoder, WaveRNNVocoder, load_vocoder
+from vocoder.task import VocoderTraining, WaveNetTraining, WaveRNNTask
 from vocoder.train import configure, main, parse, train
 
 
@@ -66,6 +68,18 @@ def test_loss_falls_and_the_exported_model_speaks(tmp_path, data_root, tiny_conf
     assert len(vocoder.vocode(random_mel(3), seed=0)) == 400
     description = json.loads((tmp_path / "best.json").read_text())
     assert description["architecture"] == "wavernn" and description["config"]["rnn_dims"] == 32
+
+
+def test_a_wavenet_is_trained_exported_and_chosen_like_any_vocoder(tmp_path, data_root, tiny_wavenet, random_mel):
+    base = _training(None, steps=30, validate_every=30, lr=((0, 1e-2),), ema_decay=0.0)
+    cfg = WaveNetTraining(model=tiny_wavenet().cfg, data=base.data, task=base.task, trainer=base.trainer)
+    result = train(cfg, data_root, tmp_path)
+    assert result.step == 30 and result.best_loss < uniform_nats(cfg.model) - 0.3
+    vocoder = load_vocoder(ModelRegistry(), str(tmp_path / "best.safetensors"))
+    assert isinstance(vocoder, WaveNetVocoder) and vocoder.cfg == cfg.model
+    assert len(vocoder.vocode(random_mel(3), seed=0)) == 400
+    parsed = configure(parse(["run", str(data_root), "--architecture", "wavenet", "--set", "gate=16"]))
+    assert isinstance(parsed, WaveNetTraining) and parsed.model.gate == 16
 
 
 def test_pictures_and_sounds_of_a_held_out_clip(data_root, tiny_config):
