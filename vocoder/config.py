@@ -21,15 +21,34 @@ PRECISIONS = ("float32", "int16", "int8")
 Config = TypeVar("Config", bound="WaveRNNConfig | WaveNetConfig | VocosConfig")
 
 
-class SampleForm:
+class VocoderForm:
+    """What the configs of all vocoders, which are dataclasses, have in common."""
+
+    mel_scale: float
+    mel: MelConfig
+
+    @property
+    def hop_length(self) -> int:
+        return self.mel.hop_length
+
+    @property
+    def n_mels(self) -> int:
+        return self.mel.n_mels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that JSON can hold; ``from_dict`` is the inverse."""
+        values = {f.name: getattr(self, f.name) for f in fields(self)}  # type: ignore[arg-type]
+        lists = {name: list(value) for name, value in values.items() if isinstance(value, tuple)}
+        return {**values, **lists, "mel": self.mel.to_dict()}
+
+
+class SampleForm(VocoderForm):
     """How a network that speaks sample by sample sees a sample, which the configs of such networks have in common."""
 
     bits: int
     mode: str
     mu_law: bool
     pad: int
-    mel_scale: float
-    mel: MelConfig
 
     @property
     def n_classes(self) -> int:
@@ -40,14 +59,6 @@ class SampleForm:
     def label_bits(self) -> int:
         """Bits of the integer samples that training stores: `bits` for RAW, 16 for MOL."""
         return self.bits if self.mode == "RAW" else MOL_BITS
-
-    @property
-    def hop_length(self) -> int:
-        return self.mel.hop_length
-
-    @property
-    def n_mels(self) -> int:
-        return self.mel.n_mels
 
     def _check_form(self, what: str) -> None:
         if self.mode not in ("RAW", "MOL"):
@@ -109,10 +120,6 @@ class WaveRNNConfig(SampleForm):
     @property
     def aux_dims(self) -> int:
         return self.res_out_dims // AUX_SPLITS
-
-    def to_dict(self) -> dict[str, Any]:
-        values = {f.name: getattr(self, f.name) for f in fields(self)}
-        return {**values, "upsample_factors": list(self.upsample_factors), "mel": self.mel.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WaveRNNConfig:
@@ -197,9 +204,6 @@ class WaveNetConfig(SampleForm):
         per_cycle = self.layers // self.cycles
         return tuple(2 ** (layer % per_cycle) for layer in range(self.layers))
 
-    def to_dict(self) -> dict[str, Any]:
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "mel": self.mel.to_dict()}
-
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> WaveNetConfig:
         """The inverse of `to_dict`; settings that are absent keep their default, unknown ones raise ModelError."""
@@ -207,7 +211,7 @@ class WaveNetConfig(SampleForm):
 
 
 @dataclass(frozen=True)
-class VocosConfig:
+class VocosConfig(VocoderForm):
     """Sizes of the network and the `rounds` of Griffin-Lim that make its phases consistent."""
 
     dim: int = 256
@@ -223,17 +227,6 @@ class VocosConfig:
             raise ModelError(f"Every size of a Vocos must be positive and its kernel odd: {self.to_dict()}.")
         if self.rounds < 0:
             raise ModelError(f"A Vocos cannot have {self.rounds} rounds.")
-
-    @property
-    def hop_length(self) -> int:
-        return self.mel.hop_length
-
-    @property
-    def n_mels(self) -> int:
-        return self.mel.n_mels
-
-    def to_dict(self) -> dict[str, Any]:
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, "mel": self.mel.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> VocosConfig:
