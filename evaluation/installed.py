@@ -43,7 +43,8 @@ def _left_out(path: Path) -> bool:
         return False
     card = read_description(description_path(path))["card"]
     settings = (card.get("data"), card.get("task"))
-    return any(isinstance(part, dict) and part.get("all_speakers") is False for part in settings)
+    # A model that began with another's weights knows whom that one was trained on.
+    return not card.get("initial") and any(isinstance(part, dict) and part.get("all_speakers") is False for part in settings)
 
 
 def installed_models(registry: ModelRegistry, kind: str) -> list[Model]:
