@@ -42,9 +42,10 @@ def _left_out(path: Path) -> bool:
     if path.suffix != WEIGHTS_SUFFIX:
         return False
     card = read_description(description_path(path))["card"]
+    if card.get("initial"):
+        return False  # It knows whom the model was trained on whose weights it began with.
     settings = (card.get("data"), card.get("task"))
-    # A model that began with another's weights knows whom that one was trained on.
-    return not card.get("initial") and any(isinstance(part, dict) and part.get("all_speakers") is False for part in settings)
+    return any(isinstance(part, dict) and part.get("all_speakers") is False for part in settings)
 
 
 def installed_models(registry: ModelRegistry, kind: str) -> list[Model]:
