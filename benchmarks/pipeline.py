@@ -5,8 +5,6 @@ machine changes these numbers more than the code does.
 """
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable
@@ -15,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from audio.errors import ToolboxError
+from benchmarks.machine import describe
 from models.environment import prepare_environment
 from toolbox.doctor import REFERENCE_CLIP, TRIAL_TEXT
 
@@ -41,7 +40,6 @@ def main() -> int:
     parser.add_argument("--text", default=TRIAL_TEXT)
     args = parser.parse_args()
 
-    import torch
 
     from audio.io import load_wav
     from audio.mel import SYNTHESIZER_MEL
@@ -49,8 +47,7 @@ def main() -> int:
     from toolbox.pipeline import VoiceCloner
 
     threads = configure_threads(args.threads)
-    load = f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
-    print(f"load {load} on {os.cpu_count()} cores ({platform.machine()}), {threads} threads, torch {torch.__version__}")
+    print(describe(threads))
     try:
         started = time.perf_counter()
         cloner = VoiceCloner(vocoder=args.vocoder, device=args.device)

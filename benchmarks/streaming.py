@@ -6,8 +6,6 @@ piece. Load comes first in the output: another job on the machine changes these 
 """
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Iterator
@@ -15,6 +13,7 @@ from statistics import median
 from typing import Any
 
 from audio.errors import ToolboxError
+from benchmarks.machine import describe, load
 from models.environment import prepare_environment
 from toolbox.doctor import REFERENCE_CLIP
 
@@ -49,17 +48,12 @@ def main() -> int:
     parser.add_argument("--text", default=TEXT)
     args = parser.parse_args()
 
-    import torch
 
     from models.device import configure_threads
     from toolbox.pipeline import VoiceCloner
 
-    def load() -> str:
-        return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
-
     threads = configure_threads(args.threads)
-    print(f"load {load()} on {os.cpu_count()} cores ({platform.machine()}), {threads} threads, "
-          f"torch {torch.__version__}")
+    print(describe(threads))
     try:
         cloner = VoiceCloner(vocoder=args.vocoder, device=args.device)
         cloner.load()

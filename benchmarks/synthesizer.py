@@ -7,14 +7,13 @@ turn, so that another job on the machine slows down both.
 from __future__ import annotations
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from benchmarks.machine import describe, load
 from models.environment import prepare_environment
 
 SYMBOLS = 60
@@ -72,11 +71,6 @@ def best_seconds(runs: int, *works: Callable[[], Any]) -> list[float]:
     return [min(taken) for taken in times]
 
 
-def load() -> str:
-    """Of the machine, over the last minute."""
-    return f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
-
-
 def main() -> int:
     """Print the figures; returns the exit code."""
     prepare_environment()
@@ -95,7 +89,7 @@ def main() -> int:
     from synthesizer.network import Tacotron
 
     threads = configure_threads(args.threads)
-    print(f"load {load()}, {os.cpu_count()} cores ({platform.machine()}), {threads} threads, torch {torch.__version__}")
+    print(describe(threads))
     torch.manual_seed(0)
     embed = F.normalize(torch.rand(1, 256), dim=1)
     ids = torch.randint(2, TacotronConfig().n_symbols, (1, SYMBOLS))

@@ -9,8 +9,6 @@ rest of the sound need not be made. Load comes first and last in the output.
 """
 
 import argparse
-import os
-import platform
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -18,6 +16,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from benchmarks.machine import describe, load
 from models.environment import prepare_environment
 
 prepare_environment()  # before torch is imported
@@ -179,12 +178,6 @@ def rows() -> list[Row]:
     ]
 
 
-def load() -> str:
-    """The machine's load, and how many cores it is for."""
-    average = f"{os.getloadavg()[0]:.2f}" if hasattr(os, "getloadavg") else "unknown"
-    return f"load {average} on {os.cpu_count()} cores ({platform.machine()})"
-
-
 def main() -> int:
     """Print the table; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.vocoder", description=__doc__)
@@ -193,7 +186,7 @@ def main() -> int:
     parser.add_argument("--ways", nargs="+", default=["plain", *PRECISIONS], help="of those named in the table's head")
     args = parser.parse_args()
     threads = configure_threads(args.threads)
-    print(f"{load()}, {threads} threads, torch {torch.__version__}; {DEFAULT_PRECISION} is the default")
+    print(f"{describe(threads)}; {DEFAULT_PRECISION} is the default")
     print(f"{'x real time at 16 kHz (ratio to plain)':38s}" + "".join(f"{way:>16s}" for way in args.ways))
     for row in rows():
         if args.only not in row.name:
@@ -205,7 +198,7 @@ def main() -> int:
         plain = best.get("plain", 0.0)
         cells = {way: f"{value:.2f} ({value / plain:.1f})" if plain else f"{value:.2f}" for way, value in best.items()}
         print(f"{row.name:38s}" + "".join(f"{cells.get(way, '-'):>16s}" for way in args.ways), flush=True)
-    print(load())
+    print(f"load at the end {load()}")
     return 0
 
 

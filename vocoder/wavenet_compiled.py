@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from vocoder import products
 from vocoder import wavenet_kernel as kernel
+from vocoder.packing import pack, room_for_codes
 from vocoder.shared_folds import FloatArray, SharedFolds
 from vocoder.wavenet import WaveNet
 from vocoder.wavenet_loop import frames_of
-from vocoder.wavernn_compiled import pack
 
 
 class CompiledWaveNet:
@@ -35,7 +35,7 @@ class CompiledWaveNet:
             skip_scale=network.skip_scale, limit=float(min(limit for pairs in packed.values() for _, limit in pairs)),
             outputs=cfg.n_classes, classes=cfg.mode == "RAW",
         )  # fmt: skip
-        self._code_type = np.float32 if precision == "float32" else np.int16
+        self._precision = precision
 
     def state(self, starts: npt.NDArray[np.int64]) -> kernel.State:
         """Folds that begin at samples `starts` (B,), at rest."""
@@ -45,9 +45,7 @@ class CompiledWaveNet:
             return np.zeros((folds, columns), dtype=np.float32)
 
         def codes(columns: int) -> products.Codes:
-            # Whole numbers are multiplied in pairs.
-            values = np.zeros((folds, columns + columns % 2), self._code_type)
-            return products.Codes(values, np.zeros(folds, np.float32))
+            return room_for_codes(folds, columns, self._precision)
 
         return kernel.State(
             place=starts.astype(np.int64), age=np.zeros(1, np.int64), x=np.zeros(folds, np.float32),

@@ -18,13 +18,11 @@ from torch import Tensor
 from vocoder import products
 from vocoder import wavernn_kernel as kernel
 from vocoder.config import AUX_SPLITS
+from vocoder.packing import pack, room_for_codes
 from vocoder.shared_folds import NO_OUTPUTS, FloatArray, SharedFolds
 from vocoder.wavernn import WaveRNN
 from vocoder.wavernn_loop import context, features, with_context
 
-INT32_MAX = 2**31 - 1
-# Highest code of a state beside int16 weights: 12 bits, which leaves the weights of a row of 512 about as many.
-STATE_LIMIT = 4095
 # Blocks of a fold that one thread makes alone after the other was not given a processor: about a second of work.
 ALONE_BLOCKS = 40
 
@@ -70,7 +68,7 @@ class CompiledNetwork:
             hh1, ih2, hh2, fc1, fc2, fc3, from_sample.flatten().contiguous().numpy(),
             float(min(limits)), cfg.n_classes, cfg.mode == "RAW",
         )  # fmt: skip
-        self.code_type = np.float32 if precision == "float32" else np.int16
+        self._precision = precision
 
     def state(self, starts: npt.NDArray[np.int64]) -> kernel.State:
         """Folds that begin at samples `starts` (B,), at rest."""
@@ -81,7 +79,7 @@ class CompiledNetwork:
             return np.zeros((folds, rows), dtype=np.float32)
 
         def codes(columns: int) -> products.Codes:
-            return products.Codes(np.zeros((folds, columns + columns % 2), self.code_type), np.zeros(folds, np.float32))
+            return room_for_codes(folds, columns, self._precision)
 
         net, state = self.net, room(rnn)
         gates = len(net.hh1.bias)
@@ -168,30 +166,3 @@ def _interpolation(network: WaveRNN) -> FloatArray:
     impulses = torch.eye(2 * around + 1, device=network.I.weight.device)
     first = (around - cfg.pad) * cfg.hop_length
     return network.upsample.samples(impulses[None])[0, first : first + cfg.hop_length].float().cpu().numpy().copy()
-
-
-def pack(weight: Tensor, bias: Tensor | None, precision: str) -> tuple[products.Matrix, int]:
-    """weight (R, K) as the kernel reads it, and the highest code of a vector beside it; rows of whole numbers have
-    a scale of their own."""
-    rows, columns = weight.shape
-    w = np.zeros((-(-rows // products.ROWS) * products.ROWS, columns + columns % 2))
-    w[:rows, :columns] = weight.numpy()
-    pair = 2
-    scale = np.ones(len(w))
-    if precision == "float32":
-        w, pair, limit = w[:, :columns], 1, 1
-    else:
-        peak, size = np.abs(w).max(axis=1), np.abs(w).sum(axis=1)
-        if precision == "int8":
-            scale = peak / 127
-        else:
-            scale = np.maximum(peak / 32767, size / (INT32_MAX // STATE_LIMIT - columns))
-        scale[scale == 0] = 1.0
-        w = np.rint(w / scale[:, None])
-        limit = int(min(32767, INT32_MAX // max(1, np.abs(w).sum(axis=1).max())))
-    kind = {"float32": np.float32, "int16": np.int16, "int8": np.int8}[precision]
-    blocks = w.reshape(-1, products.ROWS, w.shape[1] // pair, pair).transpose(0, 2, 1, 3)
-    biases = np.zeros(len(w), dtype=np.float32)
-    if bias is not None:
-        biases[:rows] = bias.numpy()
-    return products.Matrix(np.ascontiguousarray(blocks, dtype=kind), scale.astype(np.float32), biases), limit
