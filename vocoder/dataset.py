@@ -112,8 +112,8 @@ class ClipDataset(ABC, Generic[Model, Drawn]):
 
     def fixed_batches(self, count: int) -> list[Drawn]:
         """Batches that are always the same, every utterance drawn as often as the others."""
-        count = len(self._cumulative)
-        even = np.arange(1, count + 1) / count
+        places = len(self._cumulative)
+        even = np.arange(1, places + 1) / places
         return [self._draw(np.random.default_rng((self.seed, VALIDATION_STREAM, i)), even) for i in range(count)]
 
     def mel(self, index: int) -> npt.NDArray[np.float32]:
