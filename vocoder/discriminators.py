@@ -1,4 +1,4 @@
-"""Networks that tell made sound from recorded sound; knows no generator.
+"""Networks that tell made sound from recorded sound, and what both sides of that game lose; knows no generator.
 
 HiFi-GAN's multi-period discriminator (Kong et al. 2020, arXiv 2010.05646) and a multi-resolution one on spectrograms
 (Jang et al. 2021, arXiv 2106.07889), as in Vocos, with channels to choose: the published widths are made for GPUs.
@@ -13,7 +13,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import weight_norm
 
-from training.adversarial import Judgement, judge
+_SLOPE = 0.1
+
+Judgement = tuple[Tensor, list[Tensor]]
+"""Scores of any shape and the features of each layer before."""
 
 
 class PeriodDiscriminator(nn.Module):
@@ -31,7 +34,7 @@ class PeriodDiscriminator(nn.Module):
 
     def forward(self, wav: Tensor) -> Judgement:
         folded = F.pad(wav, (0, -wav.shape[-1] % self.period), mode="reflect").view(len(wav), 1, -1, self.period)
-        return judge(self.convs, self.last, folded)
+        return _judge(self.convs, self.last, folded)
 
 
 class ResolutionDiscriminator(nn.Module):
@@ -54,7 +57,7 @@ class ResolutionDiscriminator(nn.Module):
             spectrum = torch.stft(wav.float(), self.n_fft, self.n_fft // 4, window=self.window, return_complex=True)
             # The square root: quiet bins count without the steep slope of a logarithm at zero.
             image = (spectrum.real.square() + spectrum.imag.square() + 1e-8).pow(0.25)
-        return judge(self.convs, self.last, image.transpose(1, 2).unsqueeze(1))
+        return _judge(self.convs, self.last, image.transpose(1, 2).unsqueeze(1))
 
 
 class Discriminators(nn.Module):
@@ -68,4 +71,30 @@ class Discriminators(nn.Module):
         )
 
     def forward(self, wav: Tensor) -> list[Judgement]:
-        return [network(wav) for network in self.judges]
+        return [judge(wav) for judge in self.judges]
+
+
+def discriminator_loss(real: Sequence[Judgement], made: Sequence[Judgement]) -> Tensor:
+    """Hinge loss: what is real should score above 1, what is made below -1."""
+    terms = [F.relu(1 - r).mean() + F.relu(1 + m).mean() for (r, _), (m, _) in zip(real, made, strict=True)]
+    return torch.stack(terms).mean()
+
+
+def generator_loss(made: Sequence[Judgement]) -> Tensor:
+    """What is made should score high."""
+    return torch.stack([F.relu(1 - scores).mean() for scores, _ in made]).mean()
+
+
+def feature_loss(real: Sequence[Judgement], made: Sequence[Judgement]) -> Tensor:
+    """Mean L1 distance of the features, relative to the real ones' size."""
+    pairs = [pair for (_, r), (_, m) in zip(real, made, strict=True) for pair in zip(r, m, strict=True)]
+    terms = [(m - r.detach()).abs().mean() / r.detach().abs().mean().clamp(min=1e-4) for r, m in pairs]
+    return torch.stack(terms).mean()
+
+
+def _judge(convs: nn.ModuleList, last: nn.Module, x: Tensor) -> Judgement:
+    features = []
+    for conv in convs:
+        x = F.leaky_relu(conv(x), _SLOPE)
+        features.append(x)
+    return last(x), features

@@ -17,13 +17,12 @@ import torch
 from torch import Tensor, nn
 
 from audio.mel import mel_filterbank, normalize_db
-from training.adversarial import discriminator_loss, feature_loss, generator_loss
 from training.corpus import ManifestEntry
 from training.trainer import TrainerConfig
 from vocoder.base_task import TaskConfig, VocoderTask
 from vocoder.config import VocosConfig
 from vocoder.dataset import SpectrumBatch, SpectrumDataset, WindowConfig
-from vocoder.discriminators import Discriminators
+from vocoder.discriminators import Discriminators, discriminator_loss, feature_loss, generator_loss
 from vocoder.phase import integrate, refine, slopes
 from vocoder.vocos import Vocos
 

@@ -9,13 +9,12 @@ from audio.mel import SYNTHESIZER_MEL, MelTransform
 from audio.signal import de_emphasis
 from models.checkpoint import write_checkpoint
 from models.registry import ModelRegistry
-from training.adversarial import discriminator_loss, feature_loss, generator_loss
 from training.corpus import read_manifest, split_speakers
 from training.trainer import Trainer, TrainerConfig
 from vocoder import vocos_generation
 from vocoder.config import VocosConfig
 from vocoder.dataset import WindowConfig
-from vocoder.discriminators import Discriminators
+from vocoder.discriminators import Discriminators, discriminator_loss, feature_loss, generator_loss
 from vocoder.inference import VocosVocoder, load_vocoder
 from vocoder.train import configure, parse, train
 from vocoder.vocos import Vocos
