@@ -38,6 +38,8 @@ class TacotronConfig:
     """Frames a decoder step makes at inference; the checkpoint's ``decoder.r`` decides once loaded."""
     stop_threshold: float = -3.4
     """Frames whose every band is below this are trimmed from the end."""
+    contrast: float = 1.0
+    """Factor on the deviation of a spoken frame from its mean over bands, against the blur of a short training."""
     mel: MelConfig = field(default=SYNTHESIZER_MEL)
 
     def __post_init__(self) -> None:
@@ -45,6 +47,8 @@ class TacotronConfig:
             raise ModelError(f"n_symbols is {self.n_symbols}, but {len(self.symbols)} symbols are listed.")
         if not 1 <= self.r <= self.max_r:
             raise ModelError(f"The reduction factor r must be between 1 and {self.max_r}, not {self.r}.")
+        if not 0.0 < self.contrast <= 4.0:
+            raise ModelError(f"contrast must be above 0 and at most 4, not {self.contrast}.")
 
     @property
     def n_mels(self) -> int:

@@ -179,7 +179,7 @@ class Synthesizer:
         for part, line, best in zip(parts, ids, tries, strict=True):
             said += len(line)
             segment = SynthesizedSegment(part.text, best.seed, best.number, best.alignment)
-            yield Spoken(self._trim(best.line.mel), best.line.attention, segment, part.pause, said / total)
+            yield Spoken(self._finished(best.line.mel), best.line.attention, segment, part.pause, said / total)
 
     def synthesize(
         self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
@@ -213,7 +213,7 @@ class Synthesizer:
             raise TextError(f"There are {len(texts)} texts, but {len(embeds)} voice embeddings.")
         seed = secrets.randbelow(2**31) if seed is None else seed
         tries = list(self._speak([self.front_end.encode(text) for text in texts], list(embeds), seed, None))
-        specs = [self._trim(t.line.mel) for t in tries]
+        specs = [self._finished(t.line.mel) for t in tries]
         return (specs, [t.line.attention.T for t in tries]) if return_alignments else specs
 
     @staticmethod
@@ -289,10 +289,23 @@ class Synthesizer:
             for line, line_seed in zip(made, seeds, strict=True)
         ]
 
-    def _trim(self, mel: np.ndarray) -> np.ndarray:
-        """Cut the frames from the end whose every band is below the model's stop threshold; at least one stays."""
+    def _finished(self, mel: np.ndarray) -> np.ndarray:
+        """Cut the frames from the end whose every band is below the model's stop threshold, but one; add contrast."""
         loud = np.flatnonzero(mel.max(axis=0) >= float(self.network.stop_threshold))
-        return mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1]
+        return add_contrast(mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1], self.cfg)
+
+
+def add_contrast(mel: np.ndarray, cfg: TacotronConfig) -> np.ndarray:
+    """mel (n_mels, T) with each frame's deviation from its mean multiplied by ``cfg.contrast``.
+
+    Training on distances blurs formants and harmonics. What is left of them is multiplied, as the postfilters of
+    statistical synthesis do with all mel-cepstral coefficients but the first (Yoshimura et al. 2005).
+    """
+    if cfg.contrast == 1.0:
+        return mel
+    mean = mel.mean(axis=0, keepdims=True)
+    limit = cfg.mel.max_abs_value
+    return np.clip(mean + cfg.contrast * (mel - mean), -limit, limit)
 
 
 def _line_seed(seed: int, line: int, number: int) -> int:

@@ -1,5 +1,7 @@
 """The Synthesizer object: splitting, retries, RTVC's names, errors."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from audio.io import save_wav
 from models.checkpoint import write_checkpoint
 from synthesizer import inference
 from synthesizer.generation import GeneratedLine
-from synthesizer.inference import MAX_TRIES, Synthesizer
+from synthesizer.inference import MAX_TRIES, Synthesizer, add_contrast
 
 EMBED = np.full(256, 1 / 16, dtype=np.float32)
 
@@ -60,6 +62,17 @@ def test_segments_come_as_they_are_ready_and_are_those_of_the_whole(speaking):
     assert [part.done == 1.0 for part in spoken].count(True) == 1
     whole = speaking.synthesize(text, EMBED, seed=4)
     assert whole.segments == [part.segment for part in spoken] and whole.pauses == [part.pause for part in spoken]
+
+
+def test_contrast_deepens_each_frame_around_its_mean(tiny):
+    before = Synthesizer(tiny).synthesize("hello there", EMBED, seed=1).mel
+    tiny.cfg = dataclasses.replace(tiny.cfg, contrast=1.5)
+    after = Synthesizer(tiny).synthesize("hello there", EMBED, seed=1).mel
+    np.testing.assert_allclose(after.mean(axis=0), before.mean(axis=0), atol=1e-4)
+    np.testing.assert_allclose(after - after.mean(axis=0), 1.5 * (before - before.mean(axis=0)), atol=1e-4)
+    loud = np.zeros((80, 2), np.float32)
+    loud[40:] = 3.9
+    assert add_contrast(loud, dataclasses.replace(tiny.cfg, contrast=2.0)).max() == 4.0, "mels stay in their range"
 
 
 def test_a_line_says_the_same_alone_and_in_a_batch(tiny):
