@@ -39,7 +39,7 @@ class TacotronConfig:
     stop_threshold: float = -3.4
     """Frames whose every band is below this are trimmed from the end."""
     contrast: float = 1.0
-    """Factor on the deviation of a spoken frame from its mean over bands, against the blur of a short training."""
+    """Power to which the amplitudes of what was spoken are raised, against the blur of a short training."""
     mel: MelConfig = field(default=SYNTHESIZER_MEL)
 
     def __post_init__(self) -> None:
