@@ -1,4 +1,3 @@
-import sys
 
 import numpy as np
 import pytest
@@ -8,8 +7,6 @@ from torch.nn import functional as F
 from audio.errors import ModelError
 from vocoder import wavenet_kernel as kernel
 from vocoder.config import WaveNetConfig
-from vocoder.folding import FoldPlan, even_plan
-from vocoder.generation import FoldNoise, Speaker, generate
 from vocoder.inference import WaveNetVocoder
 from vocoder.wavenet import WaveNet, interpolate
 from vocoder.wavenet_compiled import CompiledWaveNet, CompiledWaveNetLoop
@@ -84,41 +81,6 @@ def test_frames_beyond_the_mel_are_those_of_silence(tiny_wavenet, mel):
     around = frames_of(network, F.pad(mel, (4, 9), value=-1.0), 0, 19)
     torch.testing.assert_close(frames_of(network, mel, 0, 15), around[:, 4:])
     torch.testing.assert_close(frames_of(network, mel, 10, 12), around[:, 14:17])
-
-
-@pytest.mark.parametrize("precision", ["float32", "int16"])
-@pytest.mark.parametrize("plan", [FoldPlan(1000, 1, 1000, 0), even_plan(1000, 130, 20)])
-def test_samples_do_not_depend_on_threads_or_blocks(tiny_wavenet, mel, monkeypatch, precision, plan):
-    speaker, results, before = Speaker(tiny_wavenet(), precision), [], torch.get_num_threads()
-    try:
-        for count, seconds in ((1, 0.02), (3, 0.0)):
-            torch.set_num_threads(count)
-            monkeypatch.setattr("vocoder.generation.BLOCK_SECONDS", seconds)
-            results.append(generate(speaker, mel, plan, seed=4))
-    finally:
-        torch.set_num_threads(before)
-    np.testing.assert_array_equal(results[1], results[0])
-
-
-def test_a_fold_is_what_it_is_alone(tiny_wavenet, mel):
-    network, starts = tiny_wavenet(), np.array([0, 130, 400, 610, 810], dtype=np.int64)
-    loop = CompiledWaveNetLoop(CompiledWaveNet(network), network, mel, 1)
-    noise = FoldNoise(0, np.arange(5), network.cfg).draw(150)
-    loop.begin(starts)
-    together = loop.run(noise)
-    for fold in range(5):
-        loop.begin(starts[fold : fold + 1])
-        np.testing.assert_array_equal(loop.run(noise[fold : fold + 1])[0], together[fold])
-
-
-@pytest.mark.parametrize("plan", [FoldPlan(1000, 1, 1000, 0), even_plan(1000, 300, 50)])
-def test_without_numba_torch_speaks(tiny_wavenet, mel, monkeypatch, caplog, plan):
-    fast = generate(Speaker(tiny_wavenet()), mel, plan, seed=4)
-    monkeypatch.setitem(sys.modules, "vocoder.wavenet_compiled", None)
-    slow = generate(Speaker(tiny_wavenet()), mel, plan, seed=4)
-    assert "cannot be compiled" in caplog.text
-    # The same noise: only a draw at a class's very edge may fall differently, and what follows it.
-    np.testing.assert_allclose(slow[:100], fast[:100], atol=1e-6)
 
 
 def test_stream_and_whole_agree(tiny_wavenet, random_mel):

@@ -1,4 +1,3 @@
-import sys
 import time
 
 import numpy as np
@@ -9,22 +8,13 @@ from torch.nn import functional as F
 from vocoder import products
 from vocoder import wavernn_kernel as kernel
 from vocoder.distribution import draw
-from vocoder.folding import FoldPlan, even_plan
-from vocoder.generation import FoldNoise, Speaker, generate
+from vocoder.generation import FoldNoise
 from vocoder.wavernn_compiled import CompiledLoop, CompiledNetwork
 
 
 @pytest.fixture
 def mel(random_mel):
     return torch.from_numpy(random_mel(6)) / 4
-
-
-@pytest.fixture
-def threads():
-    """``threads(n)`` sets torch's thread count until the end of the test."""
-    before = torch.get_num_threads()
-    yield torch.set_num_threads
-    torch.set_num_threads(before)
 
 
 def whole_pass(network, mel, x):
@@ -71,30 +61,6 @@ def test_whole_number_sums_cannot_overflow(tiny_network, precision):
     np.testing.assert_allclose(state.recurrent1[0, : 3 * 64], 64 + bias, rtol=1e-3)
 
 
-@pytest.mark.parametrize("precision", ["float32", "int16"])
-@pytest.mark.parametrize("plan", [FoldPlan(1000, 1, 1000, 0), even_plan(1000, 130, 20)])
-def test_samples_do_not_depend_on_threads_or_blocks(tiny_network, mel, monkeypatch, threads, precision, plan):
-    speaker, results = Speaker(tiny_network(), precision), []
-    for count, seconds in ((1, 0.02), (2, 0.02), (3, 0.0), (1, 0.0)):
-        threads(count)
-        monkeypatch.setattr("vocoder.generation.BLOCK_SECONDS", seconds)
-        results.append(generate(speaker, mel, plan, seed=4))
-    for result in results[1:]:
-        np.testing.assert_array_equal(result, results[0])
-
-
-def test_a_fold_is_what_it_is_alone(tiny_network, mel):
-    network = tiny_network()
-    starts = np.array([0, 130, 400, 610, 700, 810], dtype=np.int64)
-    loop = CompiledLoop(CompiledNetwork(network), network, mel, 1)
-    noise = FoldNoise(0, np.arange(6), network.cfg).draw(150)
-    loop.begin(starts)
-    together = loop.run(noise)
-    for fold in range(6):
-        loop.begin(starts[fold : fold + 1])
-        np.testing.assert_array_equal(loop.run(noise[fold : fold + 1])[0], together[fold])
-
-
 def test_a_second_thread_that_is_not_given_a_processor_is_given_up(tiny_network, mel, monkeypatch):
     network = tiny_network()
     noise = FoldNoise(0, np.arange(1), network.cfg).draw(300)
@@ -135,14 +101,3 @@ def test_draws_are_those_of_the_distribution(tiny_network, changes):
     ]
     assert np.mean(np.abs(np.array(drawn) - expected) < 1e-4) > 0.99
     assert np.abs(drawn).max() <= 1.0
-
-
-@pytest.mark.parametrize("plan", [FoldPlan(1000, 1, 1000, 0), even_plan(1000, 300, 50)])
-def test_without_numba_torch_speaks(tiny_network, mel, monkeypatch, caplog, plan):
-    fast = generate(Speaker(tiny_network()), mel, plan, seed=4)
-    monkeypatch.setitem(sys.modules, "vocoder.wavernn_compiled", None)
-    slow = generate(Speaker(tiny_network()), mel, plan, seed=4)
-    assert "cannot be compiled" in caplog.text
-    # The same noise: only a draw at a class's very edge may fall differently, and what follows it.
-    assert slow.shape == fast.shape
-    np.testing.assert_allclose(slow[:100], fast[:100], atol=1e-6)
