@@ -52,8 +52,9 @@ def _models(figures: Value) -> Iterator[str]:
     if any(not model["left_out"] for model in figures["models"]):
         yield (
             '"Not recorded": the model is older than the rule, began with the weights of one that is, or comes from '
-            "elsewhere. The first synthesizer of this program was trained on adults of speechocean762 without the "
-            "rule; of those held out now it had left out its six validation speakers, and it never saw LibriSpeech.\n"
+            "elsewhere. The synthesizer of this program began with one that was trained on adults of speechocean762 "
+            "without the rule; of those held out now that one had left out its six validation speakers. Neither saw a "
+            "held-out voice of LibriSpeech.\n"
         )
 
 
