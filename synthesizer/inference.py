@@ -20,6 +20,7 @@ from audio.mel import MelTransform, denormalize_db, griffin_lim, normalize_db
 from audio.signal import normalize_peak
 from synthesizer.alignment import Alignment, judge
 from synthesizer.config import TacotronConfig
+from synthesizer.dataset import ENDS, PAUSES
 from synthesizer.generation import DecoderWeights, GeneratedLine, generate
 from synthesizer.network import Tacotron
 from synthesizer.text import get_front_end
@@ -30,8 +31,8 @@ Progress = Callable[[int, int], None]
 BATCH = 16
 """Lines that are spoken at once, at most. The first is spoken alone, to be heard soon, then four, then sixteen: a
 batch of four takes twice as long as one line."""
-MAX_TRIES = 4
-"""A line whose alignment fails is spoken again with another seed, three times at most."""
+MAX_TRIES = 6
+"""A line whose alignment fails is spoken again with another seed, five times at most."""
 FRAMES_PER_SYMBOL = 14
 EXTRA_FRAMES = 60
 """The limit of a line's length: the slowest readers of the training corpora take 12 frames a letter."""
@@ -173,7 +174,7 @@ class Synthesizer:
         parts = [part for part in split_text(text) if self._speakable(part.text)]
         if not parts:
             raise TextError("There is nothing to say in this text: write a word or more.")
-        ids = [self.front_end.encode(part.text) for part in parts]
+        ids = [self._ids(part.text) for part in parts]
         said, total = 0, sum(map(len, ids))
         tries = self._speak(ids, [np.asarray(embed)] * len(ids), seed, progress)
         for part, line, best in zip(parts, ids, tries, strict=True):
@@ -232,6 +233,15 @@ class Synthesizer:
     def griffin_lim(mel: np.ndarray) -> np.ndarray:
         """mel (80, T) -> wav (S,)."""
         return griffin_lim(mel, TacotronConfig().mel)
+
+    def _ids(self, text: str) -> list[int]:
+        """Ids of a segment. One without a mark at its end gets a full stop where the training knew no other endings:
+        a sentence that was cut, or typed without one, then comes to its end as surely as others.
+        """
+        ids, symbols = self.front_end.encode(text), self.front_end.symbols
+        if self.front_end.name != "arpabet" or symbols[ids[-2]] in PAUSES + ENDS:
+            return ids
+        return [*ids[:-1], symbols.index("."), ids[-1]]
 
     def _speakable(self, text: str) -> bool:
         try:

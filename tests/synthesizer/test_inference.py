@@ -13,6 +13,9 @@ from models.checkpoint import write_checkpoint
 from synthesizer import inference
 from synthesizer.generation import GeneratedLine
 from synthesizer.inference import MAX_TRIES, Synthesizer
+from synthesizer.network import Tacotron
+from synthesizer.text import get_front_end
+from tests.synthesizer.conftest import TINY
 
 EMBED = np.full(256, 1 / 16, dtype=np.float32)
 
@@ -63,6 +66,16 @@ def test_segments_come_as_they_are_ready_and_are_those_of_the_whole(speaking):
     assert [part.done == 1.0 for part in spoken].count(True) == 1
     whole = speaking.synthesize(text, EMBED, seed=4)
     assert whole.segments == [part.segment for part in spoken] and whole.pauses == [part.pause for part in spoken]
+
+
+def test_a_segment_ends_in_a_mark_as_in_training():
+    symbols = get_front_end("arpabet").symbols
+    cfg = dataclasses.replace(TINY, front_end="arpabet", symbols=symbols, n_symbols=len(symbols))
+    phonemes, letters = Synthesizer(Tacotron(cfg)), Synthesizer(Tacotron(TINY))
+    assert phonemes._ids("hello there") == phonemes._ids("hello there.") == phonemes.front_end.encode("hello there.")
+    for text in ("hello there!", "hello there,"):
+        assert phonemes._ids(text) == phonemes.front_end.encode(text)
+    assert letters._ids("hello there") == letters.front_end.encode("hello there"), "as RTVC reads it"
 
 
 def test_contrast_is_a_power_of_the_amplitudes_that_keeps_the_loudness(tiny):
