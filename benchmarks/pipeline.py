@@ -40,7 +40,6 @@ def main() -> int:
     parser.add_argument("--text", default=TRIAL_TEXT)
     args = parser.parse_args()
 
-
     from audio.io import load_wav
     from audio.mel import SYNTHESIZER_MEL
     from models.device import configure_threads

@@ -48,7 +48,6 @@ def main() -> int:
     parser.add_argument("--text", default=TEXT)
     args = parser.parse_args()
 
-
     from models.device import configure_threads
     from toolbox.pipeline import VoiceCloner
 

@@ -16,15 +16,15 @@ import torch
 
 from audio.errors import TextError
 from audio.io import load_wav
-from audio.mel import MelTransform, denormalize_db, griffin_lim, normalize_db
+from audio.mel import MelTransform, denormalize_db, griffin_lim, normalize_db, sharpen
 from audio.signal import normalize_peak
 from synthesizer.alignment import Alignment, judge
 from synthesizer.config import TacotronConfig
-from synthesizer.dataset import ENDS, PAUSES
 from synthesizer.generation import DecoderWeights, GeneratedLine, generate
 from synthesizer.network import Tacotron
 from synthesizer.text import get_front_end
 from synthesizer.text.split import split_text
+from synthesizer.text.symbols import PUNCTUATION
 
 Progress = Callable[[int, int], None]
 
@@ -239,7 +239,7 @@ class Synthesizer:
         a sentence that was cut, or typed without one, then comes to its end as surely as others.
         """
         ids, symbols = self.front_end.encode(text), self.front_end.symbols
-        if self.front_end.name != "arpabet" or symbols[ids[-2]] in PAUSES + ENDS:
+        if self.front_end.name != "arpabet" or symbols[ids[-2]] in PUNCTUATION:
             return ids
         return [*ids[:-1], symbols.index("."), ids[-1]]
 
@@ -313,9 +313,7 @@ def add_contrast(mel: np.ndarray, cfg: TacotronConfig) -> np.ndarray:
     """
     if cfg.contrast == 1.0:
         return mel
-    amplitude = denormalize_db(torch.from_numpy(mel), cfg.mel)
-    deepened = amplitude**cfg.contrast
-    return normalize_db(deepened * (amplitude.norm() / deepened.norm()), cfg.mel).numpy()
+    return normalize_db(sharpen(denormalize_db(torch.from_numpy(mel), cfg.mel), cfg.contrast), cfg.mel).numpy()
 
 
 def _line_seed(seed: int, line: int, number: int) -> int:

@@ -58,6 +58,12 @@ def random_mel():
     return lambda frames, seed=0: np.random.default_rng(seed).uniform(-4, 4, (80, frames)).astype(np.float32)
 
 
+@pytest.fixture
+def mel(random_mel):
+    """A random mel (80, 6) as the networks read it, in [-1, 1]."""
+    return torch.from_numpy(random_mel(6)) / 4
+
+
 @pytest.fixture(scope="session")
 def data_root(tmp_path_factory, speechlike) -> Path:
     """Three speakers with two clips each, as the preprocessing leaves them; speaker c's first clip is very short."""

@@ -11,11 +11,6 @@ from vocoder.generation import FoldNoise, Speaker, generate
 
 
 @pytest.fixture
-def mel(random_mel):
-    return torch.from_numpy(random_mel(6)) / 4
-
-
-@pytest.fixture
 def threads():
     """``threads(n)`` sets torch's thread count until the end of the test."""
     before = torch.get_num_threads()

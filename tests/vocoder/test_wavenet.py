@@ -1,4 +1,3 @@
-
 import numpy as np
 import pytest
 import torch
@@ -11,11 +10,6 @@ from vocoder.inference import WaveNetVocoder
 from vocoder.wavenet import WaveNet, interpolate
 from vocoder.wavenet_compiled import CompiledWaveNet, CompiledWaveNetLoop
 from vocoder.wavenet_loop import WaveNetLoop, frames_of
-
-
-@pytest.fixture
-def mel(random_mel):
-    return torch.from_numpy(random_mel(6)) / 4
 
 
 def whole_pass(network, mel, x):

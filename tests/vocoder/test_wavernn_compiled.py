@@ -12,11 +12,6 @@ from vocoder.generation import FoldNoise
 from vocoder.wavernn_compiled import CompiledLoop, CompiledNetwork
 
 
-@pytest.fixture
-def mel(random_mel):
-    return torch.from_numpy(random_mel(6)) / 4
-
-
 def whole_pass(network, mel, x):
     with torch.inference_mode():
         return network(x, F.pad(mel, (2, 2), value=-1.0)[None].expand(len(x), -1, -1)).numpy()
