@@ -149,9 +149,23 @@ def _serve(pipe: Connection) -> None:
         os.environ[name] = "1"
     # Ctrl-C in a terminal reaches every process there; ours is ended by the one that started it.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    serving = True
+
+    def terminated(*_: Any) -> None:
+        # Once the process is ending by itself, an exit would be raised in the middle of Python's own shutdown.
+        if serving:
+            sys.exit(0)
+
+    signal.signal(signal.SIGTERM, terminated)
     if hasattr(os, "nice"):
         os.nice(NICENESS)
+    try:
+        _answer_calls(pipe)
+    finally:
+        serving = False
+
+
+def _answer_calls(pipe: Connection) -> None:
     while True:
         try:
             function, args = pipe.recv()

@@ -96,3 +96,20 @@ def test_it_starts_however_the_program_was_started_and_loads_nothing_heavy(argv,
         [sys.executable, "-c", code], cwd=REPOSITORY, env=environment, capture_output=True, text=True, timeout=60
     )
     assert (done.stdout.strip(), done.stderr) == ("[] _umap", "")
+
+
+LEAVING = """
+import multiprocessing, signal
+from toolbox.child_process import _serve
+
+ours, theirs = multiprocessing.Pipe()
+ours.close()
+_serve(theirs)
+signal.raise_signal(signal.SIGTERM)
+print("ended by itself")
+"""
+
+
+def test_a_process_that_is_already_ending_is_not_disturbed_when_it_is_asked_to_end():
+    done = subprocess.run([sys.executable, "-c", LEAVING], cwd=REPOSITORY, capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("ended by itself\n", "")
