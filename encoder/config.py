@@ -19,6 +19,8 @@ class EncoderConfig:
     hidden: int = 256
     layers: int = 3
     embed: int = 256
+    log_mels: bool = False
+    """Whether the LSTM reads the logarithm of mel frames (GE2E section 3) or, as in the public model, their power."""
     partial_frames: int = 160
     """Length of a partial utterance in frames: what the network is trained on (1.6 s)."""
     partial_overlap: float = 0.5

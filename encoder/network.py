@@ -10,6 +10,8 @@ from encoder.config import EncoderConfig
 
 # A projection that the ReLU zeroes entirely must not divide by zero.
 NORM_FLOOR = 1e-5
+# log10 of mel power at RTVC's level of speech, -30 dBFS: about -3.5 +- 1.75; the floor lies below rooms' noise.
+LOG_FLOOR, LOG_MEAN, LOG_DEVIATION = 1e-7, -3.5, 1.75
 
 
 class SpeakerEncoder(nn.Module):
@@ -34,6 +36,8 @@ class SpeakerEncoder(nn.Module):
 
     def forward(self, mels: Tensor) -> Tensor:
         """Mel frames (B, T, mel_n) in power -> embeddings (B, embed): unit norm, all >= 0."""
+        if self.cfg.log_mels:
+            mels = ((mels.float() + LOG_FLOOR).log10() - LOG_MEAN) / LOG_DEVIATION
         _, (hidden, _) = self.lstm(mels)
         # Normalised in float32: under bf16 autocast a unit norm would be off by up to 0.4 %.
         raw = torch.relu(self.linear(hidden[-1])).float()

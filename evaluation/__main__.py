@@ -47,6 +47,9 @@ from training.files import write_text
 
 logger = logging.getLogger(__name__)
 
+COMPARED = Path(__file__).parent / "models"
+"""Models that are measured beside the installed ones and are not offered for use: an encoder trained here, whose
+embeddings mean nothing to the default synthesizer."""
 PACKAGES = ("pocketsphinx", "pesq", "pystoi", "speechmos", "onnxruntime")
 
 
@@ -151,7 +154,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     args = parser.parse_args(argv)
 
     def command() -> None:
-        registry, sizes = ModelRegistry(args.models_dir), QUICK if args.quick else Sizes()
+        registry = ModelRegistry([*(args.models_dir or ()), COMPARED])
+        sizes = QUICK if args.quick else Sizes()
         figures = evaluate(registry, args.corpus, sizes, Cache(args.cache), args.n_processes)
         write_text(args.out_dir / "evaluation.json", json.dumps(figures, indent=1, sort_keys=True) + "\n")
         write_text(args.out_dir / "evaluation.md", render(figures))

@@ -54,6 +54,23 @@ def test_embedding_does_not_depend_on_the_batch():
     torch.testing.assert_close(network(mels)[1:2], network(mels[1:2]))
 
 
+def test_with_log_mels_a_gain_is_a_shift_of_what_the_lstm_reads():
+    heard = []
+    network = SpeakerEncoder(EncoderConfig(hidden=8, layers=1, embed=4, log_mels=True))
+    network.lstm.register_forward_pre_hook(lambda module, inputs: heard.append(inputs[0]))
+    mels = torch.rand(2, 20, 40) + 0.1
+    for factor in (1.0, 100.0):
+        network(factor * mels)
+    difference = heard[1] - heard[0]
+    torch.testing.assert_close(difference, torch.full_like(difference, float(difference.mean())), atol=1e-4, rtol=0)
+    assert float(difference.mean()) > 0.5
+
+
+def test_silence_is_a_finite_embedding_with_log_mels():
+    network = SpeakerEncoder(EncoderConfig(hidden=8, layers=1, embed=4, log_mels=True))
+    assert torch.isfinite(network(torch.zeros(1, 20, 40))).all()
+
+
 def test_config_survives_json_and_state_dict():
     cfg = replace(TINY, mel_n=20, mel=replace(ENCODER_MEL, n_mels=20), partial_frames=80)
     assert EncoderConfig.from_dict(cfg.to_dict()) == cfg

@@ -12,6 +12,7 @@ from evaluation.cache import FILE_NAME
 from evaluation.installed import GRIFFIN_LIM_MODEL, installed_models
 from evaluation.page import render
 from evaluation.report import table
+from models.registry import ModelRegistry
 
 
 @pytest.fixture
@@ -33,6 +34,14 @@ def tiny(monkeypatch, registry):
     figures = {"load_seconds": 1.0, "sound_seconds": 5.0, "threads": 1, "peak_mb": 100.0, "torch": "2"}
     stages = dict.fromkeys(("encoder", "synthesizer", "vocoder", "end to end"), 2.0)
     monkeypatch.setattr(program, "speed_figures", lambda *models: figures | stages)
+
+
+def test_the_encoder_trained_here_is_measured_beside_the_default_one():
+    registry = ModelRegistry([program.COMPARED])
+    names = [model.name for model in installed_models(registry, "encoder")]
+    assert names[-1] == "ge2e-128", "the default one comes first"
+    assert all(model.left_out for model in installed_models(registry, "encoder") if model.name == "ge2e-128")
+    assert "ge2e-128" not in [entry.name for entry in ModelRegistry().list()]
 
 
 def test_a_page_is_written_and_a_second_run_computes_nothing(tiny, tmp_path, corpus, monkeypatch):
