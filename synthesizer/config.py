@@ -8,6 +8,7 @@ from typing import Any
 
 from audio.errors import ModelError
 from audio.mel import SYNTHESIZER_MEL, MelConfig
+from synthesizer.detail import DetailConfig
 
 
 @dataclass(frozen=True)
@@ -40,6 +41,8 @@ class TacotronConfig:
     """Frames whose every band is below this are trimmed from the end."""
     contrast: float = 1.0
     """Power to which the amplitudes of what was spoken are raised, against the blur of a short training."""
+    detail: DetailConfig | None = None
+    """Sizes of the detailer that works on what the post-net makes; None: there is none."""
     mel: MelConfig = field(default=SYNTHESIZER_MEL)
 
     def __post_init__(self) -> None:
@@ -65,6 +68,8 @@ class TacotronConfig:
         values = dict(values)
         if "mel" in values:
             values["mel"] = MelConfig.from_dict(values["mel"])
+        if values.get("detail") is not None:
+            values["detail"] = DetailConfig.from_dict(values["detail"])
         values["symbols"] = tuple(values.get("symbols", ()))
         return cls(**values)
 

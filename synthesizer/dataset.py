@@ -49,7 +49,10 @@ class SynthesizerBatch:
 
 
 @dataclass(frozen=True)
-class _Item:
+class Utterance:
+    """What a clip is trained with."""
+
+    id: str
     ids: np.ndarray
     mel: np.ndarray
     embed: np.ndarray
@@ -69,7 +72,7 @@ class SynthesizerDataset:
     def __init__(self, root: Path, entries: Sequence[ManifestEntry], front_end: TextFrontEnd) -> None:
         self.aligned = (root / DURATIONS).is_dir()
         """Whether synthesizer.align was run; clips that it could not align are then left out."""
-        self.items: list[_Item] = []
+        self.items: list[Utterance] = []
         self.unspeakable: list[str] = []
         """Ids of utterances whose text the front end refuses, or could not be aligned with the sound."""
         for entry in entries:
@@ -82,7 +85,7 @@ class SynthesizerDataset:
                 continue
             mel = np.load(root / "mels" / f"{entry.id}.npy").astype(np.float16)
             embed = np.load(root / "embeds" / f"{entry.id}.npy").astype(np.float32)
-            self.items.append(_Item(ids, mel, embed, entry.speaker, entry.split, durations))
+            self.items.append(Utterance(entry.id, ids, mel, embed, entry.speaker, entry.split, durations))
         if not self.items:
             raise TrainingError(f"{root} holds no utterance that can be trained on. Run synthesizer.preprocess first.")
         by_speaker: dict[str, list[int]] = {}
@@ -176,13 +179,18 @@ def punctuate(
     return ids, durations
 
 
-def _alignment(item: _Item, frames: int, length: int, r: int) -> Tensor:
-    """(frames / r, length): what each decoder step should look at; after the end, the end id."""
+def symbols_of_frames(item: Utterance, frames: int) -> np.ndarray:
+    """(frames,) places in ``item.ids`` of the symbol that is said in each frame; after the end, the end id's."""
     assert item.durations is not None
-    symbol = np.full(frames, len(item.ids) - 1)
+    symbols = np.full(frames, len(item.ids) - 1)
     spoken = np.repeat(np.arange(len(item.ids)), item.durations)[:frames]
-    symbol[: len(spoken)] = spoken
-    one_hot = torch.nn.functional.one_hot(torch.from_numpy(symbol), length).float()
+    symbols[: len(spoken)] = spoken
+    return symbols
+
+
+def _alignment(item: Utterance, frames: int, length: int, r: int) -> Tensor:
+    """(frames / r, length): what each decoder step should look at."""
+    one_hot = torch.nn.functional.one_hot(torch.from_numpy(symbols_of_frames(item, frames)), length).float()
     return one_hot.view(frames // r, r, length).mean(dim=1)
 
 

@@ -16,7 +16,7 @@ import torch
 
 from audio.errors import TextError
 from audio.io import load_wav
-from audio.mel import MelTransform, denormalize_db, griffin_lim, normalize_db, sharpen
+from audio.mel import MelConfig, MelTransform, denormalize_db, griffin_lim, normalize_db, sharpen
 from audio.signal import normalize_peak
 from synthesizer.alignment import Alignment, judge
 from synthesizer.config import TacotronConfig
@@ -171,16 +171,20 @@ class Synthesizer:
         ``progress(done, total)`` may raise Cancelled. Raises TextError when there is nothing to say.
         """
         seed = secrets.randbelow(2**31) if seed is None else seed
-        parts = [part for part in split_text(text) if self._speakable(part.text)]
+        parts, ids = [], []
+        for part in split_text(text):
+            if (line := self._ids_or_none(part.text)) is not None:
+                parts.append(part)
+                ids.append(line)
         if not parts:
             raise TextError("There is nothing to say in this text: write a word or more.")
-        ids = [self._ids(part.text) for part in parts]
         said, total = 0, sum(map(len, ids))
         tries = self._speak(ids, [np.asarray(embed)] * len(ids), seed, progress)
         for part, line, best in zip(parts, ids, tries, strict=True):
             said += len(line)
             segment = SynthesizedSegment(part.text, best.seed, best.number, best.alignment)
-            yield Spoken(self._finished(best.line.mel), best.line.attention, segment, part.pause, said / total)
+            mel = self._finished(best, line, np.asarray(embed))
+            yield Spoken(mel, best.line.attention, segment, part.pause, said / total)
 
     def synthesize(
         self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
@@ -213,8 +217,9 @@ class Synthesizer:
         if len(embeds) != len(texts):
             raise TextError(f"There are {len(texts)} texts, but {len(embeds)} voice embeddings.")
         seed = secrets.randbelow(2**31) if seed is None else seed
-        tries = list(self._speak([self.front_end.encode(text) for text in texts], list(embeds), seed, None))
-        specs = [self._finished(t.line.mel) for t in tries]
+        ids = [self._ids(text) for text in texts]
+        tries = list(self._speak(ids, list(embeds), seed, None))
+        specs = [self._finished(*line) for line in zip(tries, ids, embeds, strict=True)]
         return (specs, [t.line.attention.T for t in tries]) if return_alignments else specs
 
     @staticmethod
@@ -237,20 +242,22 @@ class Synthesizer:
     def _ids(self, text: str) -> list[int]:
         """Ids of a segment. One without a mark at its end gets a full stop where the training knew no other endings:
         a sentence that was cut, or typed without one, then comes to its end as surely as others.
+
+        Raises TextError when there is nothing to say.
         """
         ids, symbols = self.front_end.encode(text), self.front_end.symbols
-        if self.front_end.name != "arpabet" or symbols[ids[-2]] in PUNCTUATION:
+        if not self.front_end.ends_in_mark or symbols[ids[-2]] in PUNCTUATION:
             return ids
         return [*ids[:-1], symbols.index("."), ids[-1]]
 
-    def _speakable(self, text: str) -> bool:
+    def _ids_or_none(self, text: str) -> list[int] | None:
+        """None for a segment of which nothing can be said; braces that hold no phonemes are an error all the same."""
         try:
-            return len(self.front_end.encode(text)) > 1
-        except TextError as error:
+            return self._ids(text)
+        except TextError:
             if "{" in text:
                 raise
-            del error
-            return False
+            return None
 
     def _speak(
         self, ids: list[list[int]], embeds: list[np.ndarray], seed: int, progress: Progress | None
@@ -299,21 +306,55 @@ class Synthesizer:
             for line, line_seed in zip(made, seeds, strict=True)
         ]
 
-    def _finished(self, mel: np.ndarray) -> np.ndarray:
-        """Cut the frames from the end whose every band is below the model's stop threshold, but one; add contrast."""
+    def _finished(self, best: _Try, ids: list[int], embed: np.ndarray) -> np.ndarray:
+        """Cut the frames from the end whose every band is below the model's stop threshold, but one; add contrast and
+        detail, where the model asks for them.
+        """
+        mel = best.line.mel
         loud = np.flatnonzero(mel.max(axis=0) >= float(self.network.stop_threshold))
-        return add_contrast(mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1], self.cfg)
+        mel = mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1]
+        result, detail = add_contrast(mel, self.cfg.contrast, self.cfg.mel), self.cfg.detail
+        if detail is None:
+            return result
+        symbols = np.array(ids)[best.line.attention.argmax(axis=1)].repeat(self.network.r)[: mel.shape[1]]
+        detailed = add_contrast(self._detailed(mel, symbols, embed, best.seed), detail.contrast, self.cfg.mel)
+        return replace_fine_structure(result, detailed, detail.envelope_bands)
+
+    @torch.inference_mode()
+    def _detailed(self, mel: np.ndarray, symbols: np.ndarray, embed: np.ndarray, seed: int) -> np.ndarray:
+        """mel (n_mels, T), symbols (T,) -> mel (n_mels, T)"""
+        detailer, limit = self.network.detailer, self.cfg.mel.max_abs_value
+        assert detailer is not None
+        device = next(detailer.parameters()).device
+        arrays = (mel.astype(np.float32), symbols, embed.astype(np.float32))
+        draft, ids, voice = (torch.from_numpy(array).to(device) for array in arrays)
+        made = detailer.sample(draft, ids, voice, torch.Generator().manual_seed(seed))
+        return made.clamp(-limit, limit).cpu().numpy()
 
 
-def add_contrast(mel: np.ndarray, cfg: TacotronConfig) -> np.ndarray:
-    """mel (n_mels, T) with its amplitudes raised to the power ``cfg.contrast``, as loud on the whole as before.
+def add_contrast(mel: np.ndarray, power: float, cfg: MelConfig) -> np.ndarray:
+    """mel (n_mels, T) with its amplitudes raised to ``power``, as loud on the whole as before.
 
     Training on distances blurs formants, harmonics and onsets. What is left of them is deepened, as Griffin-Lim's
     sharpening does (Wang et al. 2017, section 3.3), and the postfilters of statistical synthesis.
     """
-    if cfg.contrast == 1.0:
+    if power == 1.0:
         return mel
-    return normalize_db(sharpen(denormalize_db(torch.from_numpy(mel), cfg.mel), cfg.contrast), cfg.mel).numpy()
+    return normalize_db(sharpen(denormalize_db(torch.from_numpy(mel), cfg), power), cfg).numpy()
+
+
+def replace_fine_structure(mel: np.ndarray, other: np.ndarray, bands: float) -> np.ndarray:
+    """mel (n_mels, T) with what changes within a few bands taken from ``other`` (n_mels, T).
+
+    bands: deviation of the Gaussian that divides envelope from fine structure. The envelope says which sound it is,
+    which the Tacotron knows best; the fine structure has pitch and breath.
+    """
+    # Here, as it takes a while.
+    from scipy.ndimage import gaussian_filter
+
+    smooth = lambda x: gaussian_filter(x, (bands, 1.0))  # noqa: E731
+    limit = max(float(np.abs(mel).max()), float(np.abs(other).max()))
+    return np.clip(smooth(mel) + other - smooth(other), -limit, limit)
 
 
 def _line_seed(seed: int, line: int, number: int) -> int:

@@ -5,13 +5,14 @@ Owns the state-dict names of the original; knows neither text nor files, devices
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from synthesizer.config import TacotronConfig
+from synthesizer.detail import DetailConfig, Detailer
 from synthesizer.layers import Cbhg, PreNet
 
 
@@ -229,6 +230,14 @@ class Tacotron(nn.Module):
         for parameter in self.parameters():
             if parameter.dim() > 1:
                 nn.init.xavier_uniform_(parameter)
+        self.detailer: Detailer | None = None
+        if cfg.detail is not None:
+            self.add_detailer(cfg.detail)
+
+    def add_detailer(self, cfg: DetailConfig) -> None:
+        """Give the network a new detailer, as random as a new network; one that it had is lost."""
+        self.cfg = replace(self.cfg, detail=cfg)
+        self.detailer = Detailer(cfg, self.cfg.n_mels, self.cfg.n_symbols, self.cfg.speaker_embedding_size)
 
     @property
     def r(self) -> int:

@@ -21,6 +21,11 @@ class TextFrontEnd(Protocol):
     def symbols(self) -> tuple[str, ...]: ...
 
     @property
+    def ends_in_mark(self) -> bool:
+        """Whether all that its models were trained on ended in a punctuation mark."""
+        ...
+
+    @property
     def pad_id(self) -> int: ...
 
     def encode(self, text: str) -> list[int]:

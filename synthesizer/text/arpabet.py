@@ -48,6 +48,7 @@ class ArpabetFrontEnd:
     """English text to the ids of ``ARPABET_SYMBOLS``: one symbol a phoneme, words separated by the space."""
 
     name = "arpabet"
+    ends_in_mark = True
     symbols = ARPABET_SYMBOLS
     pad_id = 0
 

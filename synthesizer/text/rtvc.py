@@ -41,6 +41,7 @@ class RtvcFrontEnd:
     """English text to ids of the 66 ``RTVC_SYMBOLS`` by the English cleaners of RTVC."""
 
     name = "rtvc"
+    ends_in_mark = False
     symbols = RTVC_SYMBOLS
     pad_id = 0
 
