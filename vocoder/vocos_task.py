@@ -94,7 +94,7 @@ class _Judges:
         self.pair: tuple[Tensor, Tensor] | None = None
 
     def judge(self, real: Tensor, made: Tensor) -> tuple[list[Judgement], list[Judgement]]:
-        """What the judges say of both, with a gradient for what was made alone: a third less work."""
+        """What the judges say of both, with a gradient for what was made, not for the judges' weights."""
         self.module.requires_grad_(False)
         judgements = self.module(real), self.module(made)
         self.module.requires_grad_(True)
