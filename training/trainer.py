@@ -366,6 +366,9 @@ class Trainer:
         # Seeding each step, not storing generator states, makes a step independent of what validation drew
         # before it.
         torch.manual_seed(step_seed(cfg.seed, step, self._world.rank))
+        if task.adversary is not None:
+            # Its gradients would be thrown away: the network learns from what it says, it does not learn here.
+            task.adversary.module.requires_grad_(False)
         with self._autocast():
             loss, metrics = task.loss(task.network, batch, step)
         loss.backward()
@@ -395,7 +398,7 @@ class Trainer:
         optimizer, adversary = self._adversary_optimizer, self.task.adversary
         if optimizer is None or adversary is None:
             return {}
-        # The network's own loss left gradients here, too.
+        adversary.module.requires_grad_(True)
         optimizer.zero_grad(set_to_none=True)
         with self._autocast():
             result = adversary.loss(batch, step)

@@ -22,7 +22,7 @@ from training.trainer import TrainerConfig
 from vocoder.base_task import TaskConfig, VocoderTask
 from vocoder.config import VocosConfig
 from vocoder.dataset import SpectrumBatch, SpectrumDataset, WindowConfig
-from vocoder.discriminators import Discriminators, Judgement, discriminator_loss, feature_loss, generator_loss
+from vocoder.discriminators import Discriminators, discriminator_loss, feature_loss, generator_loss
 from vocoder.phase import integrate, refine, slopes
 from vocoder.vocos import Vocos
 
@@ -93,13 +93,6 @@ class _Judges:
         self.module: nn.Module = Discriminators(cfg.judge_periods, cfg.judge_resolutions, cfg.judge_channels)
         self.pair: tuple[Tensor, Tensor] | None = None
 
-    def judge(self, real: Tensor, made: Tensor) -> tuple[list[Judgement], list[Judgement]]:
-        """What the judges say of both, with a gradient for what was made, not for the judges' weights."""
-        self.module.requires_grad_(False)
-        judgements = self.module(real), self.module(made)
-        self.module.requires_grad_(True)
-        return judgements
-
     def loss(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor | float]] | None:
         """See ``training.trainer.Adversary``."""
         if self.pair is None:
@@ -161,7 +154,7 @@ class VocosTask(VocoderTask[SpectrumBatch]):
         if self._judges is not None and network.training:
             self._judges.pair = (real, made) if step >= cfg.adversarial_from else None
             if self._judges.pair is not None:
-                judged_real, judged = self._judges.judge(real, made)
+                judged_real, judged = self._judges.module(real), self._judges.module(made)
                 fooled, features = generator_loss(judged), feature_loss(judged_real, judged)
                 loss = loss + cfg.adversarial_weight * fooled + cfg.feature_weight * features
                 metrics.update(fooled=fooled.detach(), features=features.detach())
