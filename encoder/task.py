@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,6 +101,9 @@ class EncoderTask:
 
     def prepare_step(self, step: int) -> None:
         """Nothing in this training depends on the step."""
+
+    def phase(self, step: int) -> Hashable:
+        """All steps are alike."""
 
     def train_batch(self, step: int, rank: int, world_size: int) -> SpeakerBatch:
         """See ``SpeakerDataset.batch``."""

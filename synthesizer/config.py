@@ -33,6 +33,8 @@ class TacotronConfig:
     attention_kernel: int = 31
     dropout: float = 0.5
     """Of both pre-nets; the decoder's stays on at inference (Tacotron 2, section 2.2)."""
+    lstm_dropout: float = 0.0
+    """Of what each of the decoder's LSTMs is given and adds, in training: against learning a small corpus by heart."""
     speaker_embedding_size: int = 256
     max_r: int = 20
     r: int = 2
@@ -50,6 +52,8 @@ class TacotronConfig:
             raise ModelError(f"n_symbols is {self.n_symbols}, but {len(self.symbols)} symbols are listed.")
         if not 1 <= self.r <= self.max_r:
             raise ModelError(f"The reduction factor r must be between 1 and {self.max_r}, not {self.r}.")
+        if not 0.0 <= self.lstm_dropout < 1.0:
+            raise ModelError(f"lstm_dropout must be in [0, 1), not {self.lstm_dropout}.")
         if not 0.0 < self.contrast <= 4.0:
             raise ModelError(f"contrast must be above 0 and at most 4, not {self.contrast}.")
 

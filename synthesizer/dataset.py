@@ -22,6 +22,8 @@ PAUSE_FRAMES = 10
 """Silence between words from here on (125 ms) is a pause."""
 PAUSES, PAUSE_SHARES = (",", ";", ":", "-"), (0.7, 0.1, 0.1, 0.1)
 ENDS, END_SHARES = (".", "?", "!"), (0.8, 0.1, 0.1)
+TAIL = 4
+"""Frames of silence that count after each utterance."""
 
 
 @dataclass
@@ -104,26 +106,23 @@ class SynthesizerDataset:
             weights[inside] = share * len(self.items) / inside.sum()
         return weights / weights.sum()
 
-    def collate(
-        self, indices: Sequence[int], r: int, rng: np.random.Generator | None, tail: int = 4
-    ) -> SynthesizerBatch:
-        """Pad to a multiple of r frames, with ``tail`` frames of silence that count after each utterance.
+    def collate(self, indices: Sequence[int], r: int, rng: np.random.Generator | None) -> SynthesizerBatch:
+        """Pad to a multiple of r frames, with ``TAIL`` frames of silence that count after each utterance.
 
-        With ``rng`` every other utterance gets the embedding of another clip of its speaker: at inference the
-        embedding never comes from the sentence that is spoken.
+        With ``rng`` the embeddings are those of ``voice``.
         """
         items = [self.items[i] for i in indices]
-        embeds = [self._embed(i, rng) for i in indices]
-        frames = max(item.frames for item in items) + tail
+        voices = [self.items[i if rng is None else self.voice(i, rng)] for i in indices]
+        frames = max(item.frames for item in items) + TAIL
         frames += -frames % r
         length = max(len(item.ids) for item in items)
         batch = SynthesizerBatch(
             ids=torch.zeros(len(items), length, dtype=torch.long),
             lengths=torch.tensor([len(item.ids) for item in items]),
             mels=torch.full((len(items), items[0].mel.shape[1], frames), -4.0),
-            frame_lengths=torch.tensor([item.frames + tail for item in items]),
+            frame_lengths=torch.tensor([item.frames + TAIL for item in items]),
             stop=torch.zeros(len(items), frames // r),
-            embeds=torch.from_numpy(np.stack(embeds)),
+            embeds=torch.from_numpy(np.stack([item.embed for item in voices])),
         )
         for row, item in enumerate(items):
             batch.ids[row, : len(item.ids)] = torch.from_numpy(item.ids)
@@ -135,6 +134,16 @@ class SynthesizerDataset:
                 batch.alignment[row] = _alignment(item, frames, length, r)
         return batch
 
+    def voice(self, index: int, rng: np.random.Generator) -> int:
+        """The utterance whose embedding an utterance is trained with: half of the time another one of its speaker.
+
+        At inference the embedding never comes from the sentence that is spoken.
+        """
+        if rng.random() < 0.5:
+            return index
+        same = self._of_speaker[self.items[index].speaker]
+        return same[rng.integers(len(same))]
+
     @staticmethod
     def _durations(root: Path, id: str, symbols: int) -> np.ndarray:
         durations = np.load(root / DURATIONS / f"{id}.npy").astype(np.int64)
@@ -145,11 +154,6 @@ class SynthesizerDataset:
             )
         return durations
 
-    def _embed(self, index: int, rng: np.random.Generator | None) -> np.ndarray:
-        item = self.items[index]
-        if rng is not None and rng.random() < 0.5:
-            index = int(rng.choice(self._of_speaker[item.speaker]))
-        return self.items[index].embed
 
 
 def punctuate(

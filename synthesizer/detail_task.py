@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -173,6 +173,9 @@ class DetailTask:
 
     def prepare_step(self, step: int) -> None:
         """Nothing changes from step to step."""
+
+    def phase(self, step: int) -> Hashable:
+        """All steps are alike."""
 
     def train_batch(self, step: int, rank: int, world_size: int) -> DetailBatch:
         """See ``training.trainer.TrainTask``."""

@@ -44,9 +44,7 @@ def tacotron_losses(
         return ((error.abs() + error.square()) * weight).sum()
 
     # One frame in a hundred is an end: without the weight the token is learned late (RTVC's users: cut endings).
-    stop_loss = F.binary_cross_entropy_with_logits(
-        out.stop_logits.float(), stop, pos_weight=torch.tensor(5.0, device=mels.device)
-    )
+    stop_loss = F.binary_cross_entropy_with_logits(out.stop_logits.float(), stop, pos_weight=stop.new_full((), 5.0))
     steps = (frame_lengths.to(torch.float32) * stop.shape[1] / mels.shape[-1]).ceil()
     if alignment is None:
         guide = guided_attention_loss(out.attention, lengths, steps, sigma)

@@ -6,6 +6,7 @@ Owns the state-dict names of the original; knows neither text nor files, devices
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -131,9 +132,10 @@ class Decoder(nn.Module):
 
     def run_lstms(self, context: Tensor, hidden: Tensor) -> Tensor:
         """context (B, N, width), hidden (B, N, decoder_dims) -> (B, N, lstm_dims), whole sequences at once."""
-        x = self.rnn_input(torch.cat([context, hidden], dim=-1))
+        drop = partial(F.dropout, p=self.cfg.lstm_dropout, training=self.training)
+        x = drop(self.rnn_input(torch.cat([context, hidden], dim=-1)))
         for cell in (self.res_rnn1, self.res_rnn2):
-            x = x + _run_cell(cell, x)
+            x = x + drop(_run_cell(cell, x))
         return x
 
 
@@ -263,10 +265,19 @@ class Tacotron(nn.Module):
         return self.post_proj(self.postnet(mels, mask, frame_lengths)).transpose(1, 2)
 
     def forward(
-        self, ids: Tensor, lengths: Tensor, mels: Tensor, embeds: Tensor, frame_lengths: Tensor | None = None
+        self,
+        ids: Tensor,
+        lengths: Tensor,
+        mels: Tensor,
+        embeds: Tensor,
+        frame_lengths: Tensor | None = None,
+        r: int | None = None,
     ) -> TacotronOutput:
-        """Teacher-forced. ids (B, L), lengths (B,), mels (B, n_mels, T) with T a multiple of r, embeds (B, 256)."""
-        r = self.r
+        """Teacher-forced. ids (B, L), lengths (B,), mels (B, n_mels, T) with T a multiple of r, embeds (B, 256).
+
+        Whoever knows ``r``, which otherwise is read from the network's device, saves waiting for that.
+        """
+        r = r or self.r
         memory = self.encode(ids, lengths, embeds)
         teacher = F.pad(mels[:, :, r - 1 :: r], (1, 0))[:, :, :-1].transpose(1, 2)
         attention, context, hidden = self.decoder.attend(self.decoder.prenet(teacher), memory)

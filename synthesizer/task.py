@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,6 +15,7 @@ from audio.mel import griffin_lim
 from models.checkpoint import write_checkpoint
 from synthesizer.config import TacotronConfig
 from synthesizer.dataset import BucketSampler, SynthesizerBatch, SynthesizerDataset
+from synthesizer.device_clips import DeviceClips, DrawnClips
 from synthesizer.loss import tacotron_losses
 from synthesizer.network import Tacotron
 from synthesizer.text import get_front_end
@@ -37,6 +38,10 @@ class SynthesizerTaskConfig:
     guide_weight: Schedule = ((0, 1.0),)
     """Weight of the attention loss, from a step on: of guided attention, or of alignment where durations are known."""
     guide_sigma: float = 0.2
+    voice_noise: float = 0.0
+    """Deviation of the noise that training adds to each value of an embedding (they have length 1): neighbours in the
+    space of voices are then spoken alike, and no embedding is learned by heart.
+    """
     split_weights: dict[str, float] = field(default_factory=dict)
     """Shares of the batches by split of the corpus; empty: every utterance alike."""
     validation_fraction: float = 0.05
@@ -53,7 +58,10 @@ class SynthesizerTask:
 
     kind = "synthesizer"
 
-    def __init__(self, data: Path, cfg: SynthesizerTaskConfig, network_cfg: TacotronConfig) -> None:
+    def __init__(
+        self, data: Path, cfg: SynthesizerTaskConfig, network_cfg: TacotronConfig, on_device: bool = False
+    ) -> None:
+        """``on_device``: keep the data on the device that trains, a GPU for example."""
         self.cfg = cfg
         self.network = Tacotron(network_cfg)
         self.loss_module: nn.Module | None = None
@@ -64,6 +72,7 @@ class SynthesizerTask:
         held_out = {e.id for e in split_speakers(eligible, cfg.validation_fraction, cfg.seed)[1]}
         self.train_data = SynthesizerDataset(data, [e for e in entries if e.id not in held_out], front_end)
         self.validation_data = SynthesizerDataset(data, [e for e in entries if e.id in held_out], front_end)
+        self._device_clips = DeviceClips(self.train_data) if on_device else None
         lengths = [item.frames for item in self.train_data.items]
         weights = self.train_data.weights(cfg.split_weights)
         self._sampler = BucketSampler(lengths, weights, cfg.batch_size, cfg.seed)
@@ -71,10 +80,16 @@ class SynthesizerTask:
     def prepare_step(self, step: int) -> None:
         self.network.r = int(_at(self.cfg.r, step))
 
-    def train_batch(self, step: int, rank: int, world_size: int) -> SynthesizerBatch:
+    def phase(self, step: int) -> Hashable:
+        return int(_at(self.cfg.r, step)), _at(self.cfg.guide_weight, step)
+
+    def train_batch(self, step: int, rank: int, world_size: int) -> SynthesizerBatch | DrawnClips:
         rng = np.random.default_rng(step_seed(self.cfg.seed, step, rank))
         indices = self._sampler.indices(step, rank, world_size)
-        return self.train_data.collate(indices, int(_at(self.cfg.r, step)), rng)
+        r = int(_at(self.cfg.r, step))
+        if self._device_clips is not None:
+            return self._device_clips.draw(indices, r, rng)
+        return self.train_data.collate(indices, r, rng)
 
     def validation_batches(self) -> Iterable[SynthesizerBatch]:
         data, size = self.validation_data, self.cfg.batch_size
@@ -86,7 +101,11 @@ class SynthesizerTask:
     def loss(
         self, network: nn.Module, batch: SynthesizerBatch, step: int
     ) -> tuple[Tensor, dict[str, Tensor | float]]:
-        out = network(batch.ids, batch.lengths, batch.mels, batch.embeds, batch.frame_lengths)
+        r = batch.mels.shape[-1] // batch.stop.shape[-1]
+        embeds = batch.embeds
+        if network.training and self.cfg.voice_noise:
+            embeds = embeds + self.cfg.voice_noise * torch.randn_like(embeds)
+        out = network(batch.ids, batch.lengths, batch.mels, embeds, batch.frame_lengths, r)
         losses = tacotron_losses(
             out, batch.mels, batch.frame_lengths, batch.stop, batch.lengths, batch.alignment, self.cfg.guide_sigma
         )

@@ -53,7 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             },
             args.overrides,
         )
-        task = SynthesizerTask(args.data_root, configs["data"], configs["network"])
+        device = choose_device(args.device)
+        on_device = device.type == "cuda"
+        task = SynthesizerTask(args.data_root, configs["data"], configs["network"], on_device)
         if args.init is not None:
             load_state(task.network, read_checkpoint(args.init, "synthesizer").state, args.init)
         if task.train_data.unspeakable:
@@ -63,7 +65,6 @@ def main(argv: Sequence[str] | None = None) -> int:
             "data_root": args.data_root.name,
             "initial": args.init.name if args.init is not None else None,
         }
-        device = choose_device(args.device)
         Trainer(
             task, configs["trainer"], run_dir(args), device, force_restart=args.force_restart, details=details
         ).fit()

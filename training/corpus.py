@@ -36,6 +36,8 @@ logger = logging.getLogger(__name__)
 _MAX_DEPTH = 6
 _DIGITS = re.compile(r"\d+")
 _VOXCELEB_SPEAKER = re.compile(r"id\d{5}")
+# The suffix that synthesizer.preprocess --vary adds to a voice that is played faster or slower.
+_VARIED = re.compile(r"-\d{2,3}$")
 _UNSAFE = re.compile(r"[^\w.-]+")
 _TEXT_SUFFIXES = (".normalized.txt", ".original.txt", ".txt")
 _AUDIO = tuple(AUDIO_SUFFIXES)
@@ -345,10 +347,15 @@ class Spoken(Protocol):
 SpokenT = TypeVar("SpokenT", bound=Spoken)
 
 
+def original_voice(speaker: str) -> str:
+    """The name of a speaker without what ``synthesizer.preprocess --vary`` adds to a voice at another speed."""
+    return _VARIED.sub("", speaker)
+
+
 def split_speakers(
     utterances: Sequence[SpokenT], validation_fraction: float, seed: int = 0
 ) -> tuple[list[SpokenT], list[SpokenT]]:
-    """Part utterances into training and validation so that no speaker is in both.
+    """Part utterances into training and validation so that no speaker is in both, at whatever speed.
 
     ``validation_fraction`` of the speakers, at least one, are chosen by a hash of seed and name, so that the
     choice hardly changes when speakers are added. A speaker with an outsized share of the utterances stays in
@@ -361,7 +368,7 @@ def split_speakers(
         raise TrainingError(f"The validation fraction must be in [0, 1), not {validation_fraction}.")
     if validation_fraction == 0 or len(utterances) < 2:
         return list(utterances), []
-    counts = Counter(u.speaker for u in utterances)
+    counts = Counter(original_voice(u.speaker) for u in utterances)
     by_speaker = len(counts) > 1
     if by_speaker:
         largest = max(validation_fraction, 1.5 / len(counts)) * len(utterances)
@@ -375,6 +382,6 @@ def split_speakers(
     train: list[SpokenT] = []
     validation: list[SpokenT] = []
     for utterance in utterances:
-        key = utterance.speaker if by_speaker else utterance.id
+        key = original_voice(utterance.speaker) if by_speaker else utterance.id
         (validation if key in held_out else train).append(utterance)
     return train, validation

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import re
 from collections import defaultdict
 from collections.abc import Sequence
 from typing import Protocol, TypeVar
+
+from training.corpus import original_voice
 
 logger = logging.getLogger(__name__)
 
@@ -17,9 +18,6 @@ SEED = 1
 """The order of ``split_speakers`` with the seed of the first synthesizer: its validation speakers are held out."""
 MANY_SPEAKERS = 40
 """A split with fewer speakers than this keeps them all: it is somebody's own corpus, or one voice at length."""
-
-# The suffix that synthesizer.preprocess --vary adds to a voice that is played faster or slower.
-_VARIED = re.compile(r"-\d{2,3}$")
 
 
 class SplitSpoken(Protocol):
@@ -37,7 +35,7 @@ SpokenT = TypeVar("SpokenT", bound=SplitSpoken)
 
 def is_held_out(speaker: str) -> bool:
     """Whether a speaker of a split with many speakers is kept for evaluation, and so every variation of the voice."""
-    digest = hashlib.sha256(f"{SEED}:{_VARIED.sub('', speaker)}".encode()).digest()
+    digest = hashlib.sha256(f"{SEED}:{original_voice(speaker)}".encode()).digest()
     return int.from_bytes(digest, "big") < FRACTION * 2**256
 
 

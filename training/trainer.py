@@ -6,7 +6,7 @@ import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from audio.errors import TrainingError
 from models.checkpoint import load_training_state, save_training_state
+from training.cuda_graphs import GraphedLoss
 from training.distributed import World, join
 from training.ema import Ema
 from training.logbook import Averages, Logbook, remove_run_files, write_run_record
@@ -66,6 +67,8 @@ class TrainerConfig:
     """Above 0, save and stop after so many minutes of this call."""
     max_bad_steps: int = 10
     """So many steps with a non-finite loss or gradient in a row end the training."""
+    cuda_graphs: bool = False
+    """On a CUDA device, record forward and backward once for each shape of a batch and replay them from then on."""
 
     def __post_init__(self) -> None:
         problems = []
@@ -134,6 +137,11 @@ class TrainTask(Protocol):
 
     def prepare_step(self, step: int) -> None:
         """Set what the schedules of this step ask for (the reduction factor); also called on resume."""
+
+    def phase(self, step: int) -> Hashable:
+        """What ``loss`` depends on besides network and batch, the values of schedules for example: with ``cuda_graphs``
+        steps of one phase are computed by the same recording.
+        """
 
     def train_batch(self, step: int, rank: int, world_size: int) -> Batch:
         """The batch of a step: a pure function of the task's seed and these three."""
@@ -215,6 +223,9 @@ class Trainer:
         """
         if self.cfg.threads:
             torch.set_num_threads(self.cfg.threads)
+        if self.device.type == "cuda":
+            # TF32 on GPUs that have it: the range of float32, nearly the speed of bf16.
+            torch.set_float32_matmul_precision("high")
         with join(self.device) as world, StopSignals() as stop:
             self._world, self.device = world, world.device
             self._set_up()
@@ -245,6 +256,7 @@ class Trainer:
         modules += [adversary] if adversary is not None else []
         self._buffers = [b for module in modules for b in module.buffers()]
         self._ema = Ema(task.network, cfg.ema_decay) if cfg.ema_decay else None
+        self._graphed = self._make_graphed()
         changed: dict[str, Any] = {}
         if self.force_restart:
             if self._world.is_main:
@@ -256,6 +268,14 @@ class Trainer:
         if self._world.is_main:
             self.run_dir.mkdir(parents=True, exist_ok=True)
             write_run_record(self.run_dir, self._record(), self.step, changed)
+
+    def _make_graphed(self) -> GraphedLoss | None:
+        if not self.cfg.cuda_graphs or self.device.type != "cuda":
+            return None
+        if self._adversary_parameters:
+            # The adversary judges what the network made, which a recording does not hand out.
+            raise TrainingError("cuda_graphs cannot be used in an adversarial training: --set cuda_graphs=false.")
+        return GraphedLoss(self._parameters, self._buffers)
 
     def _make_optimizer(self, parameters: list[nn.Parameter]) -> torch.optim.Optimizer:
         cfg = self.cfg
@@ -369,9 +389,7 @@ class Trainer:
         if task.adversary is not None:
             # Its gradients would be thrown away: the network learns from what it says, it does not learn here.
             task.adversary.module.requires_grad_(False)
-        with self._autocast():
-            loss, metrics = task.loss(task.network, batch, step)
-        loss.backward()
+        loss, metrics = self._gradients(batch, step)
         loss_value = float(loss.detach())
         bad = 0.0 if math.isfinite(loss_value) else 1.0
         extras = self._world.average_gradients(self._parameters, [0.0 if bad else loss_value, bad, *flags])
@@ -392,6 +410,19 @@ class Trainer:
                 self._ema.update()
             window.add({"loss": extras[0], **metrics, "grad_norm": norm})
         return [value > 0 for value in extras[2:]]
+
+    def _gradients(self, batch: Any, step: int) -> tuple[Tensor, dict[str, Tensor | float]]:
+        """The task's loss and metrics; the gradients are in the parameters."""
+
+        def forward(batch: Any) -> tuple[Tensor, dict[str, Tensor | float]]:
+            with self._autocast():
+                return self.task.loss(self.task.network, batch, step)
+
+        if self._graphed is not None:
+            return self._graphed(forward, batch, self.task.phase(step))
+        loss, metrics = forward(batch)
+        loss.backward()
+        return loss, metrics
 
     def _adversary_step(self, batch: Any, step: int) -> dict[str, Tensor | float]:
         """Train the adversary, if there is one, unless its loss or gradient is not finite; returns its metrics."""
@@ -499,7 +530,13 @@ class Trainer:
             module.train(on)
 
     def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.cfg.amp == "bf16")
+        # Casts of weights may not be kept from one replay of a recording to the next.
+        return torch.autocast(
+            self.device.type,
+            dtype=torch.bfloat16,
+            enabled=self.cfg.amp == "bf16",
+            cache_enabled=not self.cfg.cuda_graphs,
+        )
 
 
 def _due(step: int, every: int) -> bool:

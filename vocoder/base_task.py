@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -83,6 +83,9 @@ class VocoderTask(ABC, Generic[Drawn]):
 
     def prepare_step(self, step: int) -> None:
         """Nothing changes from step to step."""
+
+    def phase(self, step: int) -> Hashable:
+        """All steps are alike."""
 
     def train_batch(self, step: int, rank: int, world_size: int) -> Drawn:
         """See ``ClipDataset.batch``."""

@@ -7,7 +7,7 @@ resolutions, too; from ``adversarial_from`` on, discriminators judge that sound.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -125,6 +125,10 @@ class VocosTask(VocoderTask[SpectrumBatch]):
 
         assert isinstance(self.network, Vocos)
         return VocosVocoder(self.network)
+
+    def phase(self, step: int) -> Hashable:
+        """Whether the sound counts."""
+        return step >= self.cfg.task.sound_from
 
     def loss(
         self, network: nn.Module, batch: SpectrumBatch, step: int

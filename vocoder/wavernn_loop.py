@@ -6,6 +6,7 @@ layer's input) is computed for a block of time steps at once, so that the loop o
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch.nn import functional as F
 from vocoder.config import AUX_SPLITS, WaveRNNConfig
 from vocoder.distribution import draw
 from vocoder.wavernn import WaveRNN
+from vocoder.wavernn_graph import STEPS, RecordedSteps
 
 FloatArray = npt.NDArray[np.float32]
 
@@ -56,6 +58,19 @@ class StepInputs:
     to_fc1: Tensor
     to_fc2: Tensor
 
+    def map(self, change: Callable[[Tensor], Tensor]) -> StepInputs:
+        """All of them changed alike."""
+        return StepInputs(**{name: change(tensor) for name, tensor in vars(self).items()})
+
+    def rows(self, first: int, count: int) -> StepInputs:
+        """Those of ``count`` steps from ``first`` on."""
+        return self.map(lambda tensor: tensor[first : first + count])
+
+    def copy_to(self, other: StepInputs) -> None:
+        """Into tensors of the same shapes."""
+        for name, tensor in vars(self).items():
+            getattr(other, name).copy_(tensor)
+
 
 class SampleLoop:
     """A WaveRNN unrolled in time, with its recurrent state for a batch of B folds."""
@@ -73,8 +88,9 @@ class SampleLoop:
     def begin(self, starts: npt.NDArray[np.int64]) -> None:
         """Folds that begin at samples `starts` (B,), at rest."""
         self._place = torch.as_tensor(starts, device=self._mel.device)
-        self._state1 = self._state2 = self._mel.new_zeros(len(starts), self.cfg.rnn_dims)
-        self._x = self._mel.new_zeros(len(starts))
+        rest = self._mel.new_zeros(len(starts), self.cfg.rnn_dims)
+        self.state = (self._mel.new_zeros(len(starts)), rest, rest)
+        self._recorded: RecordedSteps | None = None
 
     def run(self, noise: FloatArray) -> FloatArray:
         """The next samples (B, N) of the folds, drawn by noise (B, N, noise_per_sample) in [0, 1)."""
@@ -83,15 +99,22 @@ class SampleLoop:
         made = np.empty((folds, steps), dtype=np.float32)
         for begin in range(0, steps, block):
             given = torch.from_numpy(noise[:, begin : begin + block]).permute(1, 2, 0).to(self._mel.device)
-            outputs = torch.empty_like(given[:, 0])
             with torch.inference_mode():
                 inputs = self.conditioning(self._place, len(given))
-                for t in range(len(given)):
-                    self._x = draw(self.step(self._x, inputs, t), given[t], self.cfg)
-                    outputs[t] = self._x
+                if self._recorded is None and given.is_cuda and len(given) >= STEPS:
+                    self._recorded = RecordedSteps(self, inputs, given)
+                outputs = (self._recorded.run if self._recorded else self.speak)(inputs, given)
             made[:, begin : begin + block] = outputs.t().cpu().numpy()
             self._place = self._place + len(given)
         return made
+
+    def speak(self, inputs: StepInputs, noise: Tensor) -> Tensor:
+        """Samples (N, B) of N steps, one after the other, with noise (N, noise_per_sample, B)."""
+        outputs = torch.empty_like(noise[:, 0])
+        for t, drawn in enumerate(noise):
+            outputs[t] = draw(self.step(inputs, t), drawn, self.cfg)
+            self.state = (outputs[t], *self.state[1:])
+        return outputs
 
     def conditioning(self, starts: Tensor, n_steps: int) -> StepInputs:
         """For n_steps samples from samples `starts` (B,) on; beyond the mel is silence."""
@@ -118,17 +141,19 @@ class SampleLoop:
             F.linear(aux4, w.fc2_aux, w.fc2_bias),
         )
 
-    def step(self, x: Tensor, inputs: StepInputs, t: int) -> Tensor:
-        """The samples before, x (B,), and step t of a block -> outputs of the network (B, n_classes)."""
+    def step(self, inputs: StepInputs, t: int) -> Tensor:
+        """Step t of a block, after the samples in ``state`` -> outputs of the network (B, n_classes)."""
         w, dims = self._weights, self.cfg.rnn_dims
-        x = x.unsqueeze(-1)
+        sample, state1, state2 = self.state
+        x = sample.unsqueeze(-1)
         hidden = torch.addcmul(inputs.to_input[t], x, w.input_sample)
         gates = torch.addcmul(inputs.to_gates1[t], x, w.ih1_sample)
-        self._state1 = _gru(gates, torch.addmm(w.hh1_bias, self._state1, w.hh1), self._state1, dims)
-        hidden = hidden + self._state1
+        state1 = _gru(gates, torch.addmm(w.hh1_bias, state1, w.hh1), state1, dims)
+        hidden = hidden + state1
         gates = torch.addmm(inputs.to_gates2[t], hidden, w.ih2)
-        self._state2 = _gru(gates, torch.addmm(w.hh2_bias, self._state2, w.hh2), self._state2, dims)
-        hidden = hidden + self._state2
+        state2 = _gru(gates, torch.addmm(w.hh2_bias, state2, w.hh2), state2, dims)
+        hidden = hidden + state2
+        self.state = (sample, state1, state2)
         hidden = torch.addmm(inputs.to_fc1[t], hidden, w.fc1).relu_()
         hidden = torch.addmm(inputs.to_fc2[t], hidden, w.fc2).relu_()
         return torch.addmm(w.fc3_bias, hidden, w.fc3)

@@ -192,6 +192,12 @@ def test_speakers_are_never_in_both_parts():
     assert {u.speaker for u in split_speakers(everyone, 0.1, seed=4)[1]} != {u.speaker for u in validation}
 
 
+def test_a_voice_at_another_speed_stays_with_its_original():
+    everyone = spoken(**{f"{100 + n}{speed}": 2 for n in range(40) for speed in ("", "-92", "-109")})
+    validation = split_speakers(everyone, 0.1)[1]
+    assert len({u.speaker[:3] for u in validation}) == 4 and len({u.speaker for u in validation}) == 12
+
+
 def test_few_speakers_and_one_speaker():
     train, validation = split_speakers(spoken(a=4, b=4), 0.1)
     assert len(train) == len(validation) == 4

@@ -42,6 +42,9 @@ class TinyTask:
     def prepare_step(self, step):
         self.prepared.append(step)
 
+    def phase(self, step):
+        return None
+
     def _pair(self, seed, count):
         rng = np.random.default_rng(seed)
         x = rng.standard_normal((count, 4)).astype(np.float32)
