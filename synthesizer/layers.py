@@ -108,7 +108,7 @@ def _bidirectional(gru: nn.GRU, x: Tensor, lengths: Tensor | None) -> Tensor:
 def _one_direction(gru: nn.GRU, x: Tensor, suffix: str) -> Tensor:
     weights = [getattr(gru, f"{name}_l0{suffix}") for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh")]
     start = x.new_zeros(1, x.shape[0], gru.hidden_size)
-    return torch.gru(x, start, weights, True, 1, 0.0, False, False, True)[0]
+    return torch.gru(x, start, weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)[0]
 
 
 def _reorder(x: Tensor, order: Tensor) -> Tensor:

@@ -305,4 +305,4 @@ def _run_cell(cell: nn.LSTMCell, x: Tensor) -> Tensor:
     """An LSTM cell over a whole sequence (B, N, dims) from a state of zeros, in one call."""
     zeros = x.new_zeros(1, x.shape[0], cell.hidden_size)
     weights = [cell.weight_ih, cell.weight_hh, cell.bias_ih, cell.bias_hh]
-    return torch.lstm(x, (zeros, zeros), weights, True, 1, 0.0, False, False, True)[0]
+    return torch.lstm(x, (zeros, zeros), weights, True, 1, 0.0, torch.is_grad_enabled(), False, True)[0]
