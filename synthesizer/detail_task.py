@@ -35,6 +35,8 @@ class DetailTaskConfig:
     window_frames: int = 128
     split_weights: dict[str, float] = field(default_factory=dict)
     """Shares of the windows by split of the corpus; empty: every frame alike."""
+    unknown: float = 0.1
+    """Share of the windows whose text and voice are withheld, see ``DetailConfig.guidance``."""
     validation_fraction: float = 0.03
     validation_batches: int = 8
     all_speakers: bool = False
@@ -44,6 +46,8 @@ class DetailTaskConfig:
     def __post_init__(self) -> None:
         if min(self.batch_size, self.window_frames, self.validation_batches) < 1:
             raise TrainingError("batch_size, window_frames and validation_batches must be at least 1.")
+        if not 0 <= self.unknown < 1:
+            raise TrainingError("unknown must be at least 0 and less than 1.")
 
 
 @dataclass
@@ -188,9 +192,10 @@ class DetailTask:
                 yield self.validation_data.batch(np.random.default_rng((self.cfg.seed, number)))
 
     def loss(self, network: nn.Module, batch: DetailBatch, step: int) -> tuple[Tensor, dict[str, Tensor | float]]:
-        """The flow's; in validation the noise is always the same."""
+        """The flow's; in validation the noise is always the same and everything is known."""
         generator = None if network.training else torch.Generator(batch.mels.device).manual_seed(self.cfg.seed)
-        loss = self._detailer.loss(batch.drafts, batch.ids, batch.mels, batch.embeds, generator)
+        unknown = self.cfg.unknown if network.training else 0.0
+        loss = self._detailer.loss(batch.drafts, batch.ids, batch.mels, batch.embeds, generator, unknown)
         return loss, {"loss": loss.detach()}
 
     def figures(self, step: int) -> dict[str, Figure]:

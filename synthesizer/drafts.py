@@ -14,6 +14,7 @@ import sys
 import zlib
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,7 @@ def write_drafts(
     model: Path,
     *,
     clips: int = 0,
+    strangeness: float = 0.0,
     all_speakers: bool = False,
     device: str | None = None,
     processes: int = 0,
@@ -54,6 +56,8 @@ def write_drafts(
     """Write ``data/drafts/<id>.npy`` for clips that have none yet.
 
     clips: so many at most, the speakers in turn; 0 for all. What exists is kept: delete the folder for another model.
+    strangeness: how far at most each voice is moved towards another's, 0 to 1. A voice that the model was not trained
+    on is drafted less well than those that it was, and so is a voice that is moved.
 
     Returns:
         What could not be drafted and why: clips without a text that can be spoken, mostly.
@@ -68,7 +72,7 @@ def write_drafts(
     todo.sort(key=lambda entry: entry.frames)
     batches = [tuple(todo[start : start + BATCH]) for start in range(0, len(todo), BATCH)]
     target = choose_device(device)
-    work = partial(_draft, data=data, model=model, device=str(target))
+    work = partial(_draft, data=data, model=model, device=str(target), strangeness=strangeness)
     report = DropReport()
     for outcome in run_parallel(work, batches, 1 if target.type == "cuda" else processes, progress):
         for entry in outcome.item:
@@ -89,19 +93,27 @@ def _in_turn(entries: Sequence[ManifestEntry]) -> list[ManifestEntry]:
     return [entry for _, entry in sorted(ranked, key=lambda pair: pair[0])]
 
 
-def _draft(entries: Sequence[ManifestEntry], data: Path, model: Path, device: str) -> list[str]:
+def _draft(entries: Sequence[ManifestEntry], data: Path, model: Path, device: str, strangeness: float) -> list[str]:
     """Drafts of a batch; returns the ids of those without one."""
     network = _network(model, device)
     dataset = SynthesizerDataset(data, entries, get_front_end(network.cfg.front_end))
     # As at inference, the voice is known from another clip where there is one.
     rng = np.random.default_rng(zlib.crc32(entries[0].id.encode()))
     batch = dataset.collate(range(len(dataset.items)), network.r, rng).to(torch.device(device))
+    batch = replace(batch, embeds=_estranged(batch.embeds, strangeness, rng))
     torch.manual_seed(int(rng.integers(2**31)))
     drafts = draft(network, batch).transpose(1, 2).to(torch.float16).cpu().numpy()
     spoken = [entry for entry in entries if entry.id not in dataset.unspeakable]
     for entry, mel in zip(spoken, drafts, strict=True):
         save_array(data / DRAFTS / f"{entry.id}.npy", mel[: entry.frames])
     return dataset.unspeakable
+
+
+def _estranged(embeds: torch.Tensor, strangeness: float, rng: np.random.Generator) -> torch.Tensor:
+    """embeds (B, 256), each moved towards another of the batch by up to ``strangeness`` of the way."""
+    others = embeds[torch.from_numpy(rng.permutation(len(embeds)))]
+    shares = torch.from_numpy(rng.random((len(embeds), 1), dtype=np.float32) * strangeness).to(embeds)
+    return torch.nn.functional.normalize(torch.lerp(embeds, others, shares), dim=1)
 
 
 @torch.inference_mode()
@@ -131,6 +143,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("data_root", type=Path, help="folder that synthesizer.preprocess wrote")
     parser.add_argument("model", type=Path, help="the synthesizer")
     parser.add_argument("--clips", type=int, default=0, metavar="N", help="so many at most, the speakers in turn")
+    parser.add_argument(
+        "--strangeness", type=float, default=0.0, metavar="S", help="draft each voice as if it were unknown, 0 to 1"
+    )
     parser.add_argument("--all_speakers", action="store_true", help="also those that evaluation keeps for itself")
     parser.add_argument("--device", help="cpu, cuda or cuda:N; default: the best there is")
     parser.add_argument("-n", "--n_processes", type=int, default=0, help="on a CPU; default: one a core")
@@ -143,6 +158,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 args.data_root,
                 args.model,
                 clips=args.clips,
+                strangeness=args.strangeness,
                 all_speakers=args.all_speakers,
                 device=args.device,
                 processes=args.n_processes,
