@@ -45,7 +45,7 @@ class DetailConfig:
     """How far beyond the plain velocity, away from that of an unknown text and voice (Ho and Salimans 2022, arXiv
     2207.12598, equation 6): both are rendered more clearly, in twice the time."""
     envelope_bands: float = 4.0
-    """What is wider than so many mel bands is not detail: it is left as the Tacotron made it."""
+    """What is wider than so many mel bands is left as the Tacotron made it; 0: nothing is."""
 
     def __post_init__(self) -> None:
         if min(self.dims, self.hidden, self.layers, self.steps) < 1 or self.kernel % 2 == 0:

@@ -100,7 +100,7 @@ def _draft(entries: Sequence[ManifestEntry], data: Path, model: Path, device: st
     # As at inference, the voice is known from another clip where there is one.
     rng = np.random.default_rng(zlib.crc32(entries[0].id.encode()))
     batch = dataset.collate(range(len(dataset.items)), network.r, rng).to(torch.device(device))
-    batch = replace(batch, embeds=_estranged(batch.embeds, strangeness, rng))
+    batch = replace(batch, embeds=estranged(batch.embeds, strangeness, rng))
     torch.manual_seed(int(rng.integers(2**31)))
     drafts = draft(network, batch).transpose(1, 2).to(torch.float16).cpu().numpy()
     spoken = [entry for entry in entries if entry.id not in dataset.unspeakable]
@@ -109,7 +109,7 @@ def _draft(entries: Sequence[ManifestEntry], data: Path, model: Path, device: st
     return dataset.unspeakable
 
 
-def _estranged(embeds: torch.Tensor, strangeness: float, rng: np.random.Generator) -> torch.Tensor:
+def estranged(embeds: torch.Tensor, strangeness: float, rng: np.random.Generator) -> torch.Tensor:
     """embeds (B, 256), each moved towards another of the batch by up to ``strangeness`` of the way."""
     others = embeds[torch.from_numpy(rng.permutation(len(embeds)))]
     shares = torch.from_numpy(rng.random((len(embeds), 1), dtype=np.float32) * strangeness).to(embeds)

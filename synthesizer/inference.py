@@ -313,12 +313,16 @@ class Synthesizer:
         mel = best.line.mel
         loud = np.flatnonzero(mel.max(axis=0) >= float(self.network.stop_threshold))
         mel = mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1]
-        result, detail = add_contrast(mel, self.cfg.contrast, self.cfg.mel), self.cfg.detail
+        detail = self.cfg.detail
         if detail is None:
-            return result
+            return add_contrast(mel, self.cfg.contrast, self.cfg.mel)
         symbols = np.array(ids)[best.line.attention.argmax(axis=1)].repeat(self.network.r)[: mel.shape[1]]
         detailed = add_contrast(self._detailed(mel, symbols, embed, best.seed), detail.contrast, self.cfg.mel)
-        return replace_fine_structure(result, detailed, detail.envelope_bands)
+        if not detail.envelope_bands:
+            return detailed
+        return replace_fine_structure(
+            add_contrast(mel, self.cfg.contrast, self.cfg.mel), detailed, detail.envelope_bands
+        )
 
     @torch.inference_mode()
     def _detailed(self, mel: np.ndarray, symbols: np.ndarray, embed: np.ndarray, seed: int) -> np.ndarray:

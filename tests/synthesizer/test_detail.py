@@ -1,6 +1,7 @@
 """Drafts, the flow that gives them detail, and its training through the real commands."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -81,6 +82,24 @@ def test_every_clip_gets_a_draft_of_its_length_once(drafted, model):
 def test_few_clips_are_of_all_speakers(data, model):
     drafts.write_drafts(data, model, clips=4, device="cpu", processes=1)
     assert {path.stem.split("-")[0] for path in (data / drafts.DRAFTS).iterdir()} == {"s0", "s1", "s2", "s3"}
+
+
+def test_a_strange_voice_lies_between_two_of_the_batch():
+    voices = torch.nn.functional.normalize(torch.rand(6, 256), dim=1)
+    moved = drafts.estranged(voices, 1.0, np.random.default_rng(0))
+    torch.testing.assert_close(moved.norm(dim=1), torch.ones(6))
+    torch.testing.assert_close(drafts.estranged(voices, 0.0, np.random.default_rng(0)), voices)
+    assert (moved - voices).abs().max() > 0.01
+    shares = torch.linalg.lstsq(voices.T, moved.T).solution.T
+    assert torch.all((shares.abs() > 1e-3).sum(dim=1) <= 2) and torch.all(shares > -1e-3)
+
+
+def test_strange_drafts_are_of_other_voices(data, model):
+    drafts.write_drafts(data, model, device="cpu", processes=1)
+    plain = {path.name: np.load(path) for path in (data / drafts.DRAFTS).iterdir()}
+    shutil.rmtree(data / drafts.DRAFTS)
+    assert drafts.main([str(data), str(model), "--device", "cpu", "-n", "1", "--strangeness", "0.8"]) == 0
+    assert any(not np.array_equal(np.load(data / drafts.DRAFTS / name), mel) for name, mel in plain.items())
 
 
 def test_windows_belong_together_and_are_padded_with_silence(drafted):
@@ -182,6 +201,35 @@ def test_the_same_seed_gives_the_same_detail_and_no_noise_the_mean(detailed):
     assert not torch.equal(_sample(detailer, draft, embed, 1), _sample(detailer, draft, embed, 1, others))
 
 
+def test_guidance_goes_beyond_what_text_and_voice_change(detailed):
+    detailer, one = detailed.detailer, dataclasses.replace(SMALL, steps=1)
+    draft, ids, embed = torch.randn(80, 12), torch.ones(12, dtype=torch.long), torch.rand(256)
+
+    def made(guidance, ids=ids, embed=embed):
+        detailer.cfg = dataclasses.replace(one, guidance=guidance)
+        return _sample(detailer, draft, embed, 1, ids)
+
+    unknown = made(0.0, torch.zeros_like(ids), torch.zeros_like(embed))
+    torch.testing.assert_close(made(1.5), made(0.0) + 1.5 * (made(0.0) - unknown), atol=1e-4, rtol=1e-4)
+    assert (made(0.0) - unknown).abs().max() > 0.01
+
+
+def test_withheld_text_and_voice_are_as_if_there_were_none(detailed):
+    detailer = detailed.detailer
+    mels, ids, embeds = torch.randn(2, 4, 80, 12), torch.ones(4, 12, dtype=torch.long), torch.rand(4, 256)
+
+    def loss(ids, embeds, unknown=0.0):
+        torch.manual_seed(0)
+        shares = {"unknown": unknown} if unknown else {}
+        if not unknown:
+            torch.rand(4, 1)
+        return detailer.loss(mels[0], ids, mels[1], embeds, **shares)
+
+    withheld = loss(ids, embeds, 0.9999)
+    assert torch.equal(withheld, loss(torch.zeros_like(ids), torch.zeros_like(embeds)))
+    assert not torch.equal(withheld, loss(ids, embeds))
+
+
 def test_context_is_what_a_frame_depends_on(detailed):
     x, embed = torch.randn(1, 80, 41), torch.rand(1, 256)
     changed = x.clone()
@@ -212,6 +260,19 @@ def test_a_synthesizer_speaks_with_detail(detailed):
     assert np.abs(with_detail.mel - plain.mel).max() > 0.1
 
 
+def test_without_an_envelope_of_its_own_all_is_the_detailers(detailed):
+    torch.nn.init.constant_(detailed.decoder.stop_proj.bias, 50.0)
+    detailed.cfg = dataclasses.replace(TINY, detail=dataclasses.replace(SMALL, envelope_bands=0.0), contrast=1.6)
+    whole = Synthesizer(detailed).synthesize("hello there", EMBED, seed=1)
+    detailed.cfg = TINY
+    plain = Synthesizer(detailed).synthesize("hello there", EMBED, seed=1)
+    said = np.array(LETTERS.encode("hello there"))[plain.alignments[0].argmax(axis=1)].repeat(2)
+    draft, ids = torch.from_numpy(plain.mel), torch.from_numpy(said)[: plain.mel.shape[1]]
+    made = _sample(detailed.detailer, draft, torch.from_numpy(EMBED), plain.segments[0].seed, ids)
+    expected = add_contrast(made.clamp(-4, 4).numpy(), 1.2, TINY.mel)
+    np.testing.assert_allclose(whole.mel, expected, atol=1e-4)
+
+
 def test_fine_structure_is_replaced_and_the_envelope_kept():
     bands, frames = np.mgrid[0:80, 0:50].astype(np.float32)
     envelope, other = np.sin(bands / 25) + frames / 50, np.cos(bands / 30)
@@ -228,7 +289,7 @@ def test_settings_travel_with_the_model_and_bad_ones_are_refused(tiny):
     assert Tacotron(cfg).detailer.cfg == SMALL
     with pytest.raises(ModelError, match="Unknown settings of a detailer: depth"):
         DetailConfig.from_dict({"depth": 3})
-    for bad in ({"kernel": 4}, {"layers": 0}, {"temperature": -1.0}, {"residual_deviation": 0.0}, {"contrast": 0.0}):
+    for bad in ({"kernel": 4}, {"layers": 0}, {"temperature": -1.0}, {"guidance": -0.1}, {"contrast": 0.0}):
         with pytest.raises(ModelError):
             DetailConfig(**bad)
 
