@@ -43,6 +43,9 @@ class TacotronConfig:
     """Frames whose every band is below this are trimmed from the end."""
     contrast: float = 1.0
     """Power to which the amplitudes of what was spoken are raised, against the blur of a short training."""
+    stretch: float = 1.0
+    """How many times as long as the decoder made them mels become, for one that learned from fast readers. A detailer
+    gives back what this blurs."""
     detail: DetailConfig | None = None
     """Sizes of the detailer that works on what the post-net makes; None: there is none."""
     mel: MelConfig = field(default=SYNTHESIZER_MEL)
@@ -56,6 +59,8 @@ class TacotronConfig:
             raise ModelError(f"lstm_dropout must be in [0, 1), not {self.lstm_dropout}.")
         if not 0.0 < self.contrast <= 4.0:
             raise ModelError(f"contrast must be above 0 and at most 4, not {self.contrast}.")
+        if not 0.5 <= self.stretch <= 2.0:
+            raise ModelError(f"stretch must be between 0.5 and 2, not {self.stretch}.")
 
     @property
     def n_mels(self) -> int:

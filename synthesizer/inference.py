@@ -64,7 +64,7 @@ class Spoken:
     mel: np.ndarray
     """(n_mels, T), silence at the end trimmed."""
     alignment: np.ndarray
-    """(T / r, L)"""
+    """(steps, L): of the decoder, r frames each before they were stretched (``TacotronConfig.stretch``)."""
     segment: SynthesizedSegment
     pause: float
     """Seconds of silence after it."""
@@ -79,7 +79,7 @@ class SynthesisResult:
     mels: list[np.ndarray]
     """(n_mels, T) each, silence at the ends trimmed."""
     alignments: list[np.ndarray]
-    """(T / r, L) each."""
+    """(steps, L) each, see ``Spoken``."""
     segments: list[SynthesizedSegment]
     pauses: list[float]
     """Seconds of silence after each segment."""
@@ -307,16 +307,17 @@ class Synthesizer:
         ]
 
     def _finished(self, best: _Try, ids: list[int], embed: np.ndarray) -> np.ndarray:
-        """Cut the frames from the end whose every band is below the model's stop threshold, but one; add contrast and
-        detail, where the model asks for them.
+        """Cut the frames from the end whose every band is below the model's stop threshold, but one; add length,
+        contrast and detail, where the model asks for them.
         """
         mel = best.line.mel
         loud = np.flatnonzero(mel.max(axis=0) >= float(self.network.stop_threshold))
         mel = mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1]
+        symbols = np.array(ids)[best.line.attention.argmax(axis=1)].repeat(self.network.r)[: mel.shape[1]]
+        mel, symbols = stretched(mel, symbols, self.cfg.stretch)
         detail = self.cfg.detail
         if detail is None:
             return add_contrast(mel, self.cfg.contrast, self.cfg.mel)
-        symbols = np.array(ids)[best.line.attention.argmax(axis=1)].repeat(self.network.r)[: mel.shape[1]]
         detailed = add_contrast(self._detailed(mel, symbols, embed, best.seed), detail.contrast, self.cfg.mel)
         if not detail.envelope_bands:
             return detailed
@@ -334,6 +335,17 @@ class Synthesizer:
         draft, ids, voice = (torch.from_numpy(array).to(device) for array in arrays)
         made = detailer.sample(draft, ids, voice, torch.Generator().manual_seed(seed))
         return made.clamp(-limit, limit).cpu().numpy()
+
+
+def stretched(mel: np.ndarray, symbols: np.ndarray, factor: float) -> tuple[np.ndarray, np.ndarray]:
+    """mel (n_mels, T) and symbols (T,) made ``factor`` times as long; the pitch stays."""
+    length = max(1, round(mel.shape[1] * factor))
+    if length == mel.shape[1]:
+        return mel, symbols
+    longer = torch.nn.functional.interpolate(
+        torch.from_numpy(mel)[None], size=length, mode="linear", align_corners=True
+    )
+    return longer[0].numpy(), symbols[np.arange(length) * mel.shape[1] // length]
 
 
 def add_contrast(mel: np.ndarray, power: float, cfg: MelConfig) -> np.ndarray:

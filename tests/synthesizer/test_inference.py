@@ -11,6 +11,7 @@ from audio.io import save_wav
 from audio.mel import denormalize_db
 from models.checkpoint import write_checkpoint
 from synthesizer import inference
+from synthesizer.detail import DetailConfig
 from synthesizer.generation import GeneratedLine
 from synthesizer.inference import MAX_TRIES, Synthesizer
 from synthesizer.network import Tacotron
@@ -88,6 +89,30 @@ def test_contrast_is_a_power_of_the_amplitudes_that_keeps_the_loudness(tiny):
     amplitudes = [np.linalg.norm(denormalize_db(torch.from_numpy(mel), tiny.cfg.mel)) for mel in (before, after)]
     assert amplitudes[1] == pytest.approx(amplitudes[0], rel=0.01)
     assert after.std() > 1.2 * before.std()
+
+
+def test_stretched_mels_take_longer_at_the_same_pitch():
+    bands, frames = np.mgrid[0:80, 0:50].astype(np.float32)
+    mel, symbols = np.sin(bands) + frames / 50, np.repeat(np.arange(10), 5)
+    longer, said = inference.stretched(mel, symbols, 1.2)
+    assert longer.shape == (80, 60) and np.bincount(said).tolist() == [6] * 10
+    np.testing.assert_allclose(longer, np.sin(bands[:, :1]) + np.linspace(0, 49, 60)[None] / 50, atol=1e-4)
+    same, _ = inference.stretched(mel, symbols, 1.0)
+    assert np.array_equal(same, mel)
+
+
+@pytest.mark.parametrize("detail", [None, DetailConfig(dims=8, hidden=8, layers=1, kernel=3)])
+def test_a_model_of_fast_readers_speaks_slower(tiny, detail):
+    torch.nn.init.constant_(tiny.decoder.stop_proj.bias, 50.0)
+    if detail is not None:
+        tiny.add_detailer(detail)
+    fast = Synthesizer(tiny).synthesize("hello there", EMBED, seed=1)
+    tiny.cfg = dataclasses.replace(tiny.cfg, stretch=1.5)
+    slow = Synthesizer(tiny).synthesize("hello there", EMBED, seed=1)
+    assert slow.mel.shape[1] == round(1.5 * fast.mel.shape[1])
+    assert np.array_equal(slow.alignments[0], fast.alignments[0])
+    with pytest.raises(ModelError, match="stretch"):
+        dataclasses.replace(tiny.cfg, stretch=3.0)
 
 
 def test_a_line_says_the_same_alone_and_in_a_batch(tiny):
