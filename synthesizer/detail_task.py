@@ -61,9 +61,18 @@ class DetailBatch:
     embeds: Tensor
     """(B, 256)"""
 
+
+@dataclass(frozen=True)
+class DrawnWindows:
+    """A batch that is put together on its way to the device."""
+
+    data: DraftDataset
+    clips: npt.NDArray[np.int64]
+    starts: npt.NDArray[np.int64]
+
     def to(self, device: torch.device) -> DetailBatch:
-        """The same batch on another device."""
-        return DetailBatch(**{name: tensor.to(device) for name, tensor in vars(self).items()})
+        """The batch."""
+        return self.data.gather(self, device)
 
 
 @dataclass(frozen=True)
@@ -72,7 +81,7 @@ class DraftedClip:
 
     draft: npt.NDArray[np.float16]
     """(T, n_mels)"""
-    ids: npt.NDArray[np.int64]
+    ids: npt.NDArray[np.int16]
     """(T,), the symbol of each frame."""
     mel: npt.NDArray[np.float16]
     """(T, n_mels)"""
@@ -81,7 +90,10 @@ class DraftedClip:
 
 
 class DraftDataset:
-    """Windows of drafts, every batch a pure function of (seed, step, rank); all in memory as float16.
+    """Windows of drafts, every batch a pure function of (seed, step, rank).
+
+    All in memory as float16, and moved to the device when a batch first goes there: a GPU trains faster on windows than
+    a CPU cuts them out.
 
     Raises:
         TrainingError: no alignment, drafts that do not fit their recordings, or a split that there is not.
@@ -101,26 +113,38 @@ class DraftDataset:
             raise TrainingError(f"{root} does not say when each symbol is spoken: run synthesizer.align first.")
         self.clips = [_drafted(root, item) for item in utterances.items]
         self._cumulative = np.cumsum(_shares(self.clips, cfg.split_weights))
+        self._frames = np.array([len(clip.mel) for clip in self.clips])
+        self._first_frame = np.cumsum(self._frames) - self._frames
+        self._device: torch.device | None = None
 
-    def batch(self, rng: np.random.Generator) -> DetailBatch:
+    def batch(self, rng: np.random.Generator) -> DrawnWindows:
         """Windows drawn with ``rng``; shorter clips are followed by silence."""
-        chosen = np.searchsorted(self._cumulative[:-1], rng.random(self._cfg.batch_size), side="right")
-        clips = [self.clips[index] for index in chosen]
-        starts = [int(rng.integers(max(1, len(clip.mel) - self._cfg.window_frames + 1))) for clip in clips]
-        return DetailBatch(
-            drafts=self._windows([clip.draft for clip in clips], starts, self._silence).transpose(1, 2).contiguous(),
-            ids=self._windows([clip.ids for clip in clips], starts, 0).long(),
-            mels=self._windows([clip.mel for clip in clips], starts, self._silence).transpose(1, 2).contiguous(),
-            embeds=torch.from_numpy(np.stack([clip.embed for clip in clips])),
-        )
+        clips = np.searchsorted(self._cumulative[:-1], rng.random(self._cfg.batch_size), side="right")
+        return DrawnWindows(self, clips, rng.integers(np.maximum(1, self._frames[clips] - self._cfg.window_frames + 1)))
 
-    def _windows(self, arrays: Sequence[npt.NDArray[Any]], starts: Sequence[int], filling: float) -> Tensor:
-        size = self._cfg.window_frames
-        windows = np.full((len(arrays), size, *arrays[0].shape[1:]), filling, np.float32)
-        for window, array, start in zip(windows, arrays, starts, strict=True):
-            part = array[start : start + size]
-            window[: len(part)] = part
-        return torch.from_numpy(windows)
+    def gather(self, drawn: DrawnWindows, device: torch.device) -> DetailBatch:
+        """The batch on ``device``."""
+        if device != self._device:
+            self._move(device)
+        steps = torch.arange(self._cfg.window_frames, device=device)
+        first, left = (
+            torch.from_numpy(values[drawn.clips] + sign * drawn.starts).to(device)[:, None]
+            for values, sign in ((self._first_frame, 1), (self._frames, -1))
+        )
+        rows, outside = (first + steps).clamp(max=len(self._ids) - 1), steps >= left
+        mels = [
+            frames[rows].float().masked_fill(outside[:, :, None], self._silence).transpose(1, 2).contiguous()
+            for frames in (self._drafts, self._mels)
+        ]
+        ids = self._ids[rows].long().masked_fill(outside, 0)
+        embeds = self._embeds[torch.from_numpy(drawn.clips).to(device)]
+        return DetailBatch(drafts=mels[0], ids=ids, mels=mels[1], embeds=embeds)
+
+    def _move(self, device: torch.device) -> None:
+        self._device = device
+        joined = (np.concatenate([getattr(clip, name) for clip in self.clips]) for name in ("draft", "mel", "ids"))
+        self._drafts, self._mels, self._ids = (torch.from_numpy(array).to(device) for array in joined)
+        self._embeds = torch.from_numpy(np.stack([clip.embed for clip in self.clips])).to(device)
 
 
 def _drafted(root: Path, item: Utterance) -> DraftedClip:
@@ -130,7 +154,7 @@ def _drafted(root: Path, item: Utterance) -> DraftedClip:
             f"The draft of {item.id} does not fit its recording: delete {root / DRAFTS} and run "
             "synthesizer.drafts again."
         )
-    ids = item.ids[symbols_of_frames(item, item.frames)]
+    ids = item.ids[symbols_of_frames(item, item.frames)].astype(np.int16)
     return DraftedClip(draft, ids, item.mel, item.embed, item.split)
 
 
@@ -181,11 +205,11 @@ class DetailTask:
     def phase(self, step: int) -> Hashable:
         """All steps are alike."""
 
-    def train_batch(self, step: int, rank: int, world_size: int) -> DetailBatch:
+    def train_batch(self, step: int, rank: int, world_size: int) -> DrawnWindows:
         """See ``training.trainer.TrainTask``."""
         return self.train_data.batch(np.random.default_rng(step_seed(self.cfg.seed, step, rank)))
 
-    def validation_batches(self) -> Iterable[DetailBatch]:
+    def validation_batches(self) -> Iterable[DrawnWindows]:
         """Windows of held-out speakers, always the same."""
         if self.validation_data is not None:
             for number in range(self.cfg.validation_batches):
@@ -217,7 +241,7 @@ class DetailTask:
         clip = data.clips[len(data.clips) // 2]
         device = next(self.network.parameters()).device
         recording, draft = clip.mel.T.astype(np.float32), clip.draft.T.astype(np.float32)
-        inputs = [torch.from_numpy(array).to(device) for array in (draft, clip.ids, clip.embed)]
+        inputs = [torch.from_numpy(array).to(device) for array in (draft, clip.ids.astype(np.int64), clip.embed)]
         with torch.no_grad():
             made = self._detailer.sample(inputs[0], inputs[1], inputs[2], torch.Generator().manual_seed(0))
         return {"recording": recording, "draft": draft, "detailed": made.float().cpu().numpy()}

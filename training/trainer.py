@@ -42,6 +42,9 @@ class TrainerConfig:
     steps: int = 100_000
     lr: tuple[tuple[int, float], ...] = ((0, 1e-3),)
     """(from_step, learning rate), first from step 0: each rate holds until the next one's step."""
+    final_lr: float = 0.0
+    """Above 0, the rate falls to this along half a cosine until the last step (Loshchilov and Hutter 2017, arXiv
+    1608.03983, equation 5)."""
     warmup_steps: int = 0
     """Over this many first steps the rate grows linearly to its scheduled value."""
     clip_norm: float = 1.0
@@ -79,6 +82,8 @@ class TrainerConfig:
             problems.append("lr must be rising (from_step, rate) pairs that begin at step 0, like [[0, 0.001]]")
         if any(not (math.isfinite(rate) and rate > 0) for _, rate in self.lr):
             problems.append("every rate of lr must be above 0")
+        if not 0 <= self.final_lr <= min((rate for _, rate in self.lr), default=0.0):
+            problems.append("final_lr must be at least 0 and at most the lowest rate of lr")
         if self.amp not in ("off", "bf16"):
             problems.append('amp must be "off" or "bf16"')
         if not 0 <= self.ema_decay < 1:
@@ -91,6 +96,9 @@ class TrainerConfig:
     def lr_at(self, step: int) -> float:
         """Learning rate of step ``step`` (counted from 0)."""
         rate = [rate for start, rate in self.lr if start <= step][-1]
+        if self.final_lr:
+            share = min(1.0, step / max(1, self.steps - 1))
+            rate = self.final_lr + (rate - self.final_lr) * (1.0 + math.cos(math.pi * share)) / 2.0
         return rate * min(1.0, (step + 1) / self.warmup_steps) if self.warmup_steps else rate
 
     def to_dict(self) -> dict[str, Any]:

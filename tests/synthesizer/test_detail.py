@@ -23,6 +23,7 @@ from training.corpus import read_manifest
 
 SMALL = DetailConfig(dims=16, hidden=32, layers=2, kernel=3, steps=8, contrast=1.2, envelope_bands=3.0)
 LETTERS = get_front_end("rtvc")
+CPU = torch.device("cpu")
 EMBED = np.full(256, 1 / 16, np.float32)
 
 
@@ -109,7 +110,7 @@ def test_windows_belong_together_and_are_padded_with_silence(drafted):
         np.save(drafted / drafts.DRAFTS / f"{entry.id}.npy", mel.astype(np.float16) + np.float16(1))
     longest = max(entry.frames for entry in entries)
     data = DraftDataset(drafted, entries, DetailTaskConfig(batch_size=6, window_frames=longest), LETTERS)
-    batch = data.batch(np.random.default_rng(0))
+    batch = data.batch(np.random.default_rng(0)).to(CPU)
     inside = batch.mels > -4
     assert batch.mels.shape == (6, 80, longest) and batch.embeds.shape == (6, 256)
     assert batch.ids.shape == (6, longest)
@@ -117,13 +118,13 @@ def test_windows_belong_together_and_are_padded_with_silence(drafted):
     assert {tuple(ids[:11].tolist()) for ids in batch.ids} <= said
     torch.testing.assert_close(batch.drafts[inside], batch.mels[inside] + 1, atol=4e-3, rtol=0)
     assert torch.all(batch.drafts[:, :, -1][batch.mels[:, :, -1] == -4] == -4)
-    assert torch.equal(batch.mels, data.batch(np.random.default_rng(0)).mels)
+    assert torch.equal(batch.mels, data.batch(np.random.default_rng(0)).to(CPU).mels)
 
 
 def test_split_weights_set_the_shares_of_the_windows(drafted):
     entries = read_manifest(drafted)
     only = DraftDataset(drafted, entries, DetailTaskConfig(split_weights={"part0": 1.0, "part1": 0.0}), LETTERS)
-    mels = only.batch(np.random.default_rng(0)).mels
+    mels = only.batch(np.random.default_rng(0)).to(CPU).mels
     of_part0 = [np.load(drafted / "mels" / f"{e.id}.npy").astype(np.float16) for e in entries if e.split == "part0"]
     starts = {tuple(mel[0].tolist()) for mel in of_part0}
     assert {tuple(mel[:, 0].half().tolist()) for mel in mels} <= starts

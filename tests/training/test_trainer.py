@@ -221,8 +221,18 @@ def test_learning_rate_schedule():
     assert rates == pytest.approx([0.25, 0.5, 1.0, 1.0, 1.0, 0.5, 0.5, 0.1, 0.1])
 
 
+def test_the_learning_rate_falls_along_half_a_cosine():
+    cfg = TrainerConfig(steps=101, lr=((0, 1.0),), warmup_steps=2, final_lr=0.1)
+    rates = [cfg.lr_at(step) for step in (0, 25, 50, 75, 100, 500)]
+    assert rates == pytest.approx([0.5, 0.55 + 0.45 * 0.5**0.5, 0.55, 0.55 - 0.45 * 0.5**0.5, 0.1, 0.1])
+
+
 @pytest.mark.parametrize(
-    "bad", [{"steps": 0}, {"lr": ()}, {"lr": ((5, 1.0),)}, {"lr": ((0, -1.0),)}, {"amp": "fp8"}, {"ema_decay": 1.0}]
+    "bad",
+    [
+        {"steps": 0}, {"final_lr": 0.01}, {"lr": ()}, {"lr": ((5, 1.0),)}, {"lr": ((0, -1.0),)}, {"amp": "fp8"},
+        {"ema_decay": 1.0},
+    ],  # fmt: skip
 )
 def test_settings_that_cannot_be_used_are_named(bad):
     with pytest.raises(TrainingError, match=next(iter(bad))):
