@@ -1,7 +1,7 @@
 """Steps of a WaveRNN recorded as one CUDA graph: a step is some 25 kernels, whose start costs more than they do.
 
-On an H100 256 units come from 0.12 to 0.90 of real time in one piece and from 3.1 to 12.8 in twenty, 512 units from 0.17
-to 0.90 and from 3.2 to 11.1.
+On an H100 256 units come from 0.12 to 0.90 of real time in one piece and from 3.1 to 12.8 in twenty, 512 units from
+0.17 to 0.90 and from 3.2 to 11.1.
 """
 
 from __future__ import annotations
