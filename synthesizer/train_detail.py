@@ -23,6 +23,10 @@ from training.trainer import Trainer, TrainerConfig
 
 logger = logging.getLogger(__name__)
 
+NEW_DETAIL = DetailConfig(
+    dims=320, hidden=640, steps=5, temperature=0.0, guidance=1.0, contrast=1.15, envelope_bands=0.0
+)
+"""What was best on held-out voices, see docs/training.md."""
 DEFAULT_TRAINER = TrainerConfig(
     steps=50_000,
     lr=((0, 1e-3), (25_000, 5e-4), (40_000, 2e-4)),
@@ -42,7 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         network = ModelRegistry().load(args.model, "synthesizer", torch.device("cpu"))
         configs = apply_overrides_to(
             {
-                "detail": network.cfg.detail or DetailConfig(),
+                "detail": network.cfg.detail or NEW_DETAIL,
                 "data": DetailTaskConfig(seed=args.seed or 0),
                 "trainer": trainer_config(args, DEFAULT_TRAINER),
             },
