@@ -94,7 +94,7 @@ def _words(figures: Value) -> Iterator[str]:
 def _voice(figures: Value) -> Iterator[str]:
     yield "## Voice\n"
     head = ["speech", "cosine to the speaker's other clips ↑", "to other speakers", "nearest speaker is right ↑", "of",
-            "EER ↓", "F0 correlation ↑", "women", "men", "on the other sex's side ↓", "clips"]  # fmt: skip
+            "EER ↓", "F0 correlation ↑", "women", "men", "changed sides ↓", "clips"]  # fmt: skip
     rows: list[list[Cell]] = []
     for name, row in figures["voice"].items():
         pitch = row["pitch"]
@@ -107,7 +107,8 @@ def _voice(figures: Value) -> Iterator[str]:
     yield (
         "Voices are embedded by the default encoder and compared within a split of the corpus. The reference is two "
         "recordings (or the first 6 s of a single one); the clones are compared with the speaker's others. F0 is the "
-        "median pitch of a clip, its logarithm correlated with the reference's.\n"
+        "median pitch of a clip, its logarithm correlated with the reference's. A clip changes sides when its F0 is on "
+        "the other sex's side of the middle between the sexes' means and that of its reference is not.\n"
     )
 
 

@@ -170,7 +170,8 @@ def likeness(matrix: Array, owners: Sequence[int]) -> Value:
 def pitch_figures(references: Sequence[float], made: Sequence[float], sexes: Sequence[str | None]) -> Value:
     """Correlation of log median pitch of reference and result, over all and by sex, and how many cross over.
 
-    A result crosses over when its pitch is on the other sex's side of the middle between the references' means.
+    A result crosses over when its pitch is on the other sex's side of the middle between the references' means, and the
+    reference is not.
     """
     before, after = np.asarray(references, float), np.asarray(made, float)
     sex = np.array([s or "" for s in sexes])
@@ -181,7 +182,8 @@ def pitch_figures(references: Sequence[float], made: Sequence[float], sexes: Seq
         result[name] = _correlation(before[sex == name], after[sex == name])
     if {"F", "M"} <= set(sex):
         middle = (before[sex == "F"].mean() + before[sex == "M"].mean()) / 2
-        crossed = ((sex == "F") & (after < middle)) | ((sex == "M") & (after > middle))
+        own = np.where(sex == "F", before > middle, before < middle)
+        crossed = own & np.where(sex == "F", after < middle, after > middle) & (sex != "")
         result["confused"] = int(crossed.sum())
     return result
 

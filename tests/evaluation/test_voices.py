@@ -58,6 +58,8 @@ def test_pitch_figures():
     assert same["all"] == same["F"] == same["M"] == pytest.approx(1) and same["confused"] == 0
     turned = pitch_figures(references, [140, 120, 100, 240, 220, 110], sexes)
     assert turned["M"] == pytest.approx(-1, abs=0.05) and turned["confused"] == 1
+    low = pitch_figures([100, 120, 140, 130, 220, 240], [100, 120, 140, 130, 220, 240], sexes)
+    assert low["confused"] == 0, "she is as low as her reference"
     unvoiced = pitch_figures(references, [0] * 6, sexes)
     assert unvoiced["all"] is None and unvoiced["items"] == 0
 
