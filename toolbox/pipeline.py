@@ -25,6 +25,7 @@ import numpy as np
 from audio.errors import AudioError, ModelError, TextError
 from toolbox.provenance import ModelInfo, Provenance, file_sha256, voice_id
 from toolbox.vocoding import Piece, Stream, Voiced, segments_of, vocode_segments
+from toolbox.voice_space import uniform, voice_space
 from vocoder.names import GRIFFIN_LIM, is_griffin_lim
 
 Progress = Callable[[int, int], None]
@@ -171,11 +172,13 @@ class VoiceCloner:
 
     def model_info(self) -> tuple[ModelInfo, ...]:
         """Names and hashes of the three models; reads the files but loads no network."""
+        return tuple(self._described(kind) for kind in KINDS)
+
+    def _described(self, kind: str) -> ModelInfo:
         with self._lock:
-            for kind in KINDS:
-                if kind not in self._info:
-                    self._info[kind] = self._describe(kind)
-            return tuple(self._info[kind] for kind in KINDS)
+            if kind not in self._info:
+                self._info[kind] = self._describe(kind)
+            return self._info[kind]
 
     def _model(self, kind: str) -> Any:
         with self._lock:
@@ -250,14 +253,13 @@ class VoiceCloner:
         )
 
     def random_voice(self, seed: int) -> np.ndarray:
-        """Embedding (256,) of a person who does not exist (SV2TTS section 3.2).
-
-        Embeddings come out of a ReLU and have unit norm: a normal vector, cut at zero and normalised, is
-        uniform on that kind of sphere and has, like theirs, about half of its values at zero.
+        """Embedding (256,) of a person who does not exist: where people's voices lie, if that is known of the encoder
+        (``toolbox.voice_space``), else anywhere (SV2TTS section 3.2).
         """
-        rng = np.random.default_rng(seed)
-        embed = np.maximum(rng.standard_normal(self._embed_size()), 0.0)
-        return (embed / np.linalg.norm(embed)).astype(np.float32)
+        space, rng = voice_space(), np.random.default_rng(seed)
+        if self._described("encoder").sha256 == space.encoder:
+            return space.draw(rng)
+        return uniform(self._embed_size(), rng)
 
     def _embed_size(self) -> int:
         return int(getattr(getattr(self.encoder, "cfg", None), "embed", 256))

@@ -5,6 +5,7 @@ import pytest
 
 from audio.errors import AudioError, Cancelled, ModelError, TextError
 from audio.io import load_wav, read_metadata
+from toolbox import pipeline, voice_space
 from toolbox.pipeline import VoiceCloner
 from toolbox.provenance import parse_metadata, voice_id
 from vocoder.names import is_griffin_lim
@@ -136,6 +137,14 @@ def test_random_voices_look_like_embeddings(cloner):
     assert np.linalg.norm(voice) == pytest.approx(1.0, abs=1e-5) and voice.min() >= 0
     assert np.array_equal(voice, cloner.random_voice(3)) and not np.array_equal(voice, cloner.random_voice(4))
     assert cloner.clone("Hello.", voice, seed=1).seconds > 0
+
+
+def test_random_voices_of_a_known_encoder_lie_where_people_do(cloner, monkeypatch):
+    space = voice_space.VoiceSpace(cloner.model_info()[0].sha256, np.eye(256)[0], np.eye(256)[1:3], np.full(2, 0.1))
+    monkeypatch.setattr(pipeline, "voice_space", lambda: space)
+    voice = cloner.random_voice(3)
+    assert voice[0] > 0.8 and not voice[3:].any() and np.linalg.norm(voice) == pytest.approx(1.0)
+    assert np.array_equal(voice, cloner.random_voice(3)) and not np.array_equal(voice, cloner.random_voice(4))
 
 
 def test_similarity_is_a_cosine(cloner, clip):
