@@ -182,8 +182,8 @@ def pitch_figures(references: Sequence[float], made: Sequence[float], sexes: Seq
         result[name] = _correlation(before[sex == name], after[sex == name])
     if {"F", "M"} <= set(sex):
         middle = (before[sex == "F"].mean() + before[sex == "M"].mean()) / 2
-        own = np.where(sex == "F", before > middle, before < middle)
-        crossed = own & np.where(sex == "F", after < middle, after > middle) & (sex != "")
+        high = before > middle
+        crossed = (sex != "") & (high == (sex == "F")) & (high != (after > middle))
         result["confused"] = int(crossed.sum())
     return result
 

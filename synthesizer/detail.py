@@ -50,9 +50,8 @@ class DetailConfig:
     def __post_init__(self) -> None:
         if min(self.dims, self.hidden, self.layers, self.steps) < 1 or self.kernel % 2 == 0:
             raise ModelError("A detailer's sizes must be at least 1 and its kernel odd.")
-        if self.residual_deviation <= 0 or self.contrast <= 0 or min(
-            self.temperature, self.guidance, self.envelope_bands
-        ) < 0:
+        not_below = (self.temperature, self.guidance, self.envelope_bands)
+        if min(self.residual_deviation, self.contrast) <= 0 or min(not_below) < 0:
             raise ModelError(
                 "A detailer's residual_deviation and contrast must be above 0, temperature, guidance and "
                 "envelope_bands not less."

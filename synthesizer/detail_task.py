@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from audio.errors import TrainingError
 from audio.mel import griffin_lim
 from models.checkpoint import write_checkpoint
 from synthesizer.dataset import SynthesizerDataset, Utterance, symbols_of_frames
+from synthesizer.device_clips import padded_rows
 from synthesizer.drafts import DRAFTS
 from synthesizer.network import Tacotron
 from synthesizer.text import TextFrontEnd, get_front_end
@@ -111,10 +112,15 @@ class DraftDataset:
         utterances = SynthesizerDataset(root, sorted(entries, key=lambda entry: entry.id), front_end)
         if not utterances.aligned:
             raise TrainingError(f"{root} does not say when each symbol is spoken: run synthesizer.align first.")
-        self.clips = [_drafted(root, item) for item in utterances.items]
-        self._cumulative = np.cumsum(_shares(self.clips, cfg.split_weights))
-        self._frames = np.array([len(clip.mel) for clip in self.clips])
+        clips = [_drafted(root, item) for item in utterances.items]
+        self._cumulative = np.cumsum(_shares(clips, cfg.split_weights))
+        self._frames = np.array([len(clip.mel) for clip in clips])
         self._first_frame = np.cumsum(self._frames) - self._frames
+        self._joined = [np.concatenate([getattr(clip, name) for clip in clips]) for name in ("draft", "mel", "ids")]
+        self._stacked = np.stack([clip.embed for clip in clips])
+        # Parts of the joined arrays, so that all is in memory once.
+        parts = zip(clips, *(np.split(array, self._first_frame[1:]) for array in self._joined), strict=True)
+        self.clips = [replace(clip, draft=draft, mel=mel, ids=ids) for clip, draft, mel, ids in parts]
         self._device: torch.device | None = None
 
     def batch(self, rng: np.random.Generator) -> DrawnWindows:
@@ -126,25 +132,29 @@ class DraftDataset:
         """The batch on ``device``."""
         if device != self._device:
             self._move(device)
-        steps = torch.arange(self._cfg.window_frames, device=device)
-        first, left = (
-            torch.from_numpy(values[drawn.clips] + sign * drawn.starts).to(device)[:, None]
-            for values, sign in ((self._first_frame, 1), (self._frames, -1))
+        first, left, clips = (
+            torch.from_numpy(array).to(device)
+            for array in (
+                self._first_frame[drawn.clips] + drawn.starts,
+                self._frames[drawn.clips] - drawn.starts,
+                drawn.clips,
+            )
         )
-        rows, outside = (first + steps).clamp(max=len(self._ids) - 1), steps >= left
-        mels = [
-            frames[rows].float().masked_fill(outside[:, :, None], self._silence).transpose(1, 2).contiguous()
-            for frames in (self._drafts, self._mels)
-        ]
-        ids = self._ids[rows].long().masked_fill(outside, 0)
-        embeds = self._embeds[torch.from_numpy(drawn.clips).to(device)]
-        return DetailBatch(drafts=mels[0], ids=ids, mels=mels[1], embeds=embeds)
+        drafts, mels, ids = (
+            padded_rows(frames, first, left, self._cfg.window_frames, filling)
+            for frames, filling in ((self._drafts, self._silence), (self._mels, self._silence), (self._ids, 0))
+        )
+        return DetailBatch(
+            drafts=drafts.float().transpose(1, 2).contiguous(),
+            ids=ids.long(),
+            mels=mels.float().transpose(1, 2).contiguous(),
+            embeds=self._embeds[clips],
+        )
 
     def _move(self, device: torch.device) -> None:
         self._device = device
-        joined = (np.concatenate([getattr(clip, name) for clip in self.clips]) for name in ("draft", "mel", "ids"))
-        self._drafts, self._mels, self._ids = (torch.from_numpy(array).to(device) for array in joined)
-        self._embeds = torch.from_numpy(np.stack([clip.embed for clip in self.clips])).to(device)
+        self._drafts, self._mels, self._ids = (torch.from_numpy(array).to(device) for array in self._joined)
+        self._embeds = torch.from_numpy(self._stacked).to(device)
 
 
 def _drafted(root: Path, item: Utterance) -> DraftedClip:

@@ -52,16 +52,16 @@ class DeviceClips:
         symbols = _ceil(max(len(item.ids) for item in items), SYMBOLS)
         clips, voices = (torch.tensor(chosen, device=device) for chosen in (drawn.clips, drawn.voices))
         lengths, counts = self._lengths[clips], self._frames[clips]
-        mels = self._rows(self._mels, self._first_frame[clips], counts, frames, -4.0)
+        mels = padded_rows(self._mels, self._first_frame[clips], counts, frames, -4.0)
         alignment = None
         if self._places is not None:
-            places = self._rows(self._places, self._first_frame[clips], counts, frames, -1).long()
+            places = padded_rows(self._places, self._first_frame[clips], counts, frames, -1).long()
             places = torch.where(places < 0, lengths[:, None] - 1, places)
             one_hot = torch.nn.functional.one_hot(places, symbols).float()
             alignment = one_hot.view(len(items), frames // r, r, symbols).mean(dim=2)
         steps = torch.arange(frames // r, device=device)
         return SynthesizerBatch(
-            ids=self._rows(self._ids, self._first_id[clips], lengths, symbols, 0),
+            ids=padded_rows(self._ids, self._first_id[clips], lengths, symbols, 0),
             lengths=lengths,
             mels=mels.float().transpose(1, 2).contiguous(),
             frame_lengths=counts + TAIL,
@@ -89,12 +89,13 @@ class DeviceClips:
     def _put(self, array: np.ndarray) -> Tensor:
         return torch.from_numpy(array).to(self._device)
 
-    def _rows(self, values: Tensor, first: Tensor, counts: Tensor, size: int, filling: float) -> Tensor:
-        """(B, size, ...): ``counts`` rows of ``values`` from ``first`` on, then ``filling``."""
-        steps = torch.arange(size, device=self._device)
-        rows = values[(first[:, None] + steps).clamp(max=len(values) - 1)]
-        outside = steps >= counts[:, None]
-        return rows.masked_fill(outside.view(*outside.shape, *[1] * (rows.dim() - 2)), filling)
+
+def padded_rows(values: Tensor, first: Tensor, counts: Tensor, size: int, filling: float) -> Tensor:
+    """(B, size, ...): up to ``counts`` (B,) rows of ``values`` (N, ...) from ``first`` (B,) on, then ``filling``."""
+    steps = torch.arange(size, device=values.device)
+    rows = values[(first[:, None] + steps).clamp(max=len(values) - 1)]
+    outside = steps >= counts[:, None]
+    return rows.masked_fill(outside.view(*outside.shape, *[1] * (rows.dim() - 2)), filling)
 
 
 def _ceil(value: int, multiple: int) -> int:

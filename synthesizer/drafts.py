@@ -63,8 +63,10 @@ def write_drafts(
         What could not be drafted and why: clips without a text that can be spoken, mostly.
 
     Raises:
-        TrainingError: no preprocessed data. ModelError: the model cannot be used.
+        TrainingError: no preprocessed data, or strangeness out of range. ModelError: the model cannot be used.
     """
+    if not 0 <= strangeness <= 1:
+        raise TrainingError(f"strangeness must be between 0 and 1, not {strangeness}.")
     entries = trainable([entry for entry in read_manifest(data) if entry.text], all_speakers)
     chosen = _in_turn(entries)[: clips or None]
     todo = [entry for entry in chosen if not (data / DRAFTS / f"{entry.id}.npy").exists()]

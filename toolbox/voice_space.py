@@ -61,8 +61,8 @@ def unit(embed: npt.NDArray) -> FloatArray:
 
 
 def fit(voices: Sequence[FloatArray], encoder: str) -> VoiceSpace:
-    """The distribution of ``voices``, (E,) each."""
-    stacked = np.stack([unit(voice) for voice in voices])
+    """The distribution of ``voices``, (E,) of unit norm each."""
+    stacked = np.stack(voices)
     mean = stacked.mean(axis=0)
     _, sizes, axes = np.linalg.svd(stacked - mean, full_matrices=False)
     return VoiceSpace(encoder, mean, axes[:AXES], sizes[:AXES] / np.sqrt(max(1, len(stacked) - 1)))
@@ -91,6 +91,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("encoder", type=Path, help="the encoder's file")
     parser.add_argument("--leave_out", action="append", default=[], metavar="SPLIT", help="made-up voices; repeatable")
     args = parser.parse_args(argv)
+    from encoder.inference import normalized_mean
     from toolbox.provenance import file_sha256
     from training.cli import run_command
     from training.corpus import original_voice, read_manifest
@@ -101,7 +102,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         for entry in trainable(read_manifest(args.data_root)):
             if entry.split not in args.leave_out and original_voice(entry.speaker) == entry.speaker:
                 clips[entry.split, entry.speaker].append(args.data_root / "embeds" / f"{entry.id}.npy")
-        voices = [np.mean([np.load(path) for path in paths[:CLIPS]], axis=0) for paths in clips.values()]
+        voices = [normalized_mean(np.stack([np.load(path) for path in paths[:CLIPS]])) for paths in clips.values()]
         save(fit(voices, file_sha256(args.encoder)))
         print(f"{FILE.name}: {len(voices)} voices")
 

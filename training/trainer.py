@@ -82,7 +82,7 @@ class TrainerConfig:
             problems.append("lr must be rising (from_step, rate) pairs that begin at step 0, like [[0, 0.001]]")
         if any(not (math.isfinite(rate) and rate > 0) for _, rate in self.lr):
             problems.append("every rate of lr must be above 0")
-        if not 0 <= self.final_lr <= min((rate for _, rate in self.lr), default=0.0):
+        if self.final_lr and not 0 < self.final_lr <= min((rate for _, rate in self.lr), default=0.0):
             problems.append("final_lr must be at least 0 and at most the lowest rate of lr")
         if self.amp not in ("off", "bf16"):
             problems.append('amp must be "off" or "bf16"')

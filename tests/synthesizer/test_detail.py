@@ -101,6 +101,8 @@ def test_strange_drafts_are_of_other_voices(data, model):
     shutil.rmtree(data / drafts.DRAFTS)
     assert drafts.main([str(data), str(model), "--device", "cpu", "-n", "1", "--strangeness", "0.8"]) == 0
     assert any(not np.array_equal(np.load(data / drafts.DRAFTS / name), mel) for name, mel in plain.items())
+    with pytest.raises(TrainingError, match="between 0 and 1"):
+        drafts.write_drafts(data, model, strangeness=1.5, device="cpu", processes=1)
 
 
 def test_windows_belong_together_and_are_padded_with_silence(drafted):
@@ -221,10 +223,9 @@ def test_withheld_text_and_voice_are_as_if_there_were_none(detailed):
 
     def loss(ids, embeds, unknown=0.0):
         torch.manual_seed(0)
-        shares = {"unknown": unknown} if unknown else {}
         if not unknown:
             torch.rand(4, 1)
-        return detailer.loss(mels[0], ids, mels[1], embeds, **shares)
+        return detailer.loss(mels[0], ids, mels[1], embeds, unknown=unknown)
 
     withheld = loss(ids, embeds, 0.9999)
     assert torch.equal(withheld, loss(torch.zeros_like(ids), torch.zeros_like(embeds)))
@@ -290,7 +291,8 @@ def test_settings_travel_with_the_model_and_bad_ones_are_refused(tiny):
     assert Tacotron(cfg).detailer.cfg == SMALL
     with pytest.raises(ModelError, match="Unknown settings of a detailer: depth"):
         DetailConfig.from_dict({"depth": 3})
-    for bad in ({"kernel": 4}, {"layers": 0}, {"temperature": -1.0}, {"guidance": -0.1}, {"contrast": 0.0}):
+    below = ({"temperature": -1.0}, {"guidance": -0.1}, {"residual_deviation": 0.0}, {"contrast": 0.0})
+    for bad in ({"kernel": 4}, {"layers": 0}, *below):
         with pytest.raises(ModelError):
             DetailConfig(**bad)
 
