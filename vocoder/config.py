@@ -49,6 +49,8 @@ class SampleForm(VocoderForm):
     mode: str
     mu_law: bool
     pad: int
+    prediction: int
+    matching: int
 
     @property
     def n_classes(self) -> int:
@@ -65,6 +67,10 @@ class SampleForm(VocoderForm):
             raise ModelError(f"{what} mode {self.mode!r} is unknown; use RAW or MOL.")
         if not 2 <= self.bits <= 16:
             raise ModelError(f"{what} bits must lie between 2 and 16, not {self.bits}.")
+        if self.prediction and not (0 < self.prediction < self.mel.n_fft // 2 and self.mel.scale == "db"):
+            raise ModelError(f"{what} prediction must be an order below half of n_fft, for mels in dB; 0 is none.")
+        if self.matching < 0 or (self.matching and self.mel.scale != "db"):
+            raise ModelError(f"{what} matching must be a number of rounds, for mels in dB; 0 is none.")
 
 
 def _from_dict(cls: type[Config], values: Mapping[str, Any], what: str) -> Config:
@@ -87,7 +93,9 @@ class WaveRNNConfig(SampleForm):
 
     `mode` "RAW" predicts one of 2**bits classes (mu-law companded when `mu_law`), "MOL" a mixture of ten discretised
     logistics over 16 bits. `upsample_factors` multiply to the hop length; `pad` is the number of mel frames of context
-    on each side. The mels that enter the network are divided by `mel_scale`, so that they lie in [-1, 1].
+    on each side. The mels that enter the network are divided by `mel_scale`, so that they lie in [-1, 1]. With
+    `prediction` the signal is the excitation of a linear predictor of that order (`vocoder.linear_prediction`). What
+    was spoken is brought nearer to the mel in `matching` rounds (`vocoder.mel_matching`).
     """
 
     rnn_dims: int = 512
@@ -100,6 +108,8 @@ class WaveRNNConfig(SampleForm):
     res_out_dims: int = 128
     res_blocks: int = 10
     mu_law: bool = True
+    prediction: int = 0
+    matching: int = 0
     mel_scale: float = 4.0
     mel: MelConfig = field(default_factory=lambda: SYNTHESIZER_MEL)
 
@@ -168,8 +178,8 @@ class WaveRNNConfig(SampleForm):
 
 @dataclass(frozen=True)
 class WaveNetConfig(SampleForm):
-    """Sizes of the network and the form of the signal it speaks; `mode`, `bits`, `mu_law` and `mel_scale` are those of
-    a WaveRNN.
+    """Sizes of the network and the form of the signal it speaks; `mode`, `bits`, `mu_law`, `mel_scale`, `prediction`
+    and `matching` are those of a WaveRNN.
 
     `layers` dilated convolutions of `kernel` taps are spread over `cycles`, in each of which the dilation doubles from
     1 on. `residual`, `gate` and `skip` are the channels between layers, of the gated units and of what all layers add
@@ -187,6 +197,8 @@ class WaveNetConfig(SampleForm):
     bits: int = 8
     mode: str = "RAW"
     mu_law: bool = True
+    prediction: int = 0
+    matching: int = 0
     mel_scale: float = 4.0
     mel: MelConfig = field(default_factory=lambda: SYNTHESIZER_MEL)
 

@@ -126,8 +126,8 @@ class ClipDataset(ABC, Generic[Model, Drawn]):
         return self._batch(signal, np.ascontiguousarray(mels.transpose(0, 2, 1)))
 
     @abstractmethod
-    def _signal(self, wav: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """A recording (S,) as the network speaks it, in [-1, 1]."""
+    def _signal(self, wav: npt.NDArray[np.float32], mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """A recording (S,) with its mel (n_mels, T) as the network speaks it, in [-1, 1]."""
 
     @abstractmethod
     def _window(self, clip: _Clip, first: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
@@ -155,7 +155,7 @@ class ClipDataset(ABC, Generic[Model, Drawn]):
 
     def _load(self, entry: ManifestEntry, mels: str) -> _Clip:
         mel = self._load_mel(entry, mels)
-        signal = self._signal(_read(self.root / "wavs" / f"{entry.id}.npy"))
+        signal = self._signal(_read(self.root / "wavs" / f"{entry.id}.npy"), mel.T)
         hop, top = self.model.hop_length, self.model.mel.max_abs_value
         if abs(len(mel) - 1 - len(signal) // hop) > 1:
             raise TrainingError(
@@ -188,8 +188,8 @@ class ClipDataset(ABC, Generic[Model, Drawn]):
 class WindowDataset(ClipDataset[SampleForm, WindowBatch]):
     """Windows for networks that speak a sample at a time."""
 
-    def _signal(self, wav: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        return to_network_signal(wav, self.model)
+    def _signal(self, wav: npt.NDArray[np.float32], mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        return to_network_signal(wav, self.model, mel)
 
     def _window(self, clip: _Clip, first: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
         """Signal (S + 1,) from one sample before the window, and mel (window_frames + 2 * pad, n_mels)."""
@@ -223,7 +223,7 @@ class SpectrumBatch:
 class SpectrumDataset(ClipDataset[VocosConfig, SpectrumBatch]):
     """Windows for networks that make spectra: whole STFT frames, no labels."""
 
-    def _signal(self, wav: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+    def _signal(self, wav: npt.NDArray[np.float32], mel: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         return np.clip(pre_emphasis(wav, self.model.mel.preemphasis), -1.0, 1.0)
 
     def _window(self, clip: _Clip, first: int) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:

@@ -15,7 +15,6 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 import torch
-from torch import Tensor
 
 from audio.errors import AudioError, ModelError
 from audio.signal import de_emphasis
@@ -24,7 +23,7 @@ from vocoder.folding import FoldPlan, shared_plan
 from vocoder.generation import SampleNetwork, Speaker, generate, generate_pieces
 from vocoder.griffin_lim import GriffinLimVocoder, check_mel
 from vocoder.names import is_griffin_lim
-from vocoder.signal import from_network_signal
+from vocoder.signal import PlainSound
 from vocoder.vocos import Vocos
 from vocoder.vocos_generation import speak
 from vocoder.wavenet import WaveNet
@@ -131,7 +130,7 @@ class SampleVocoder:
             return np.concatenate(list(self.stream(mel, seed=seed, progress=progress)))
         scaled = torch.from_numpy(mel) / self.cfg.mel_scale
         signal = generate(self._ready(), scaled, plan, seed=_seed(seed), progress=progress)
-        return self._faded(from_network_signal(signal, self.cfg), 0, plan.length)
+        return self._faded(PlainSound(self.cfg, mel).of(signal), 0, plan.length)
 
     def stream(
         self, mel: npt.NDArray[np.floating], *, seed: int | None = None, progress: Progress | None = None
@@ -141,15 +140,19 @@ class SampleVocoder:
         The arguments and errors are those of ``vocode``.
         """
         mel = check_mel(mel, self.cfg.n_mels)
-        return self._pieces(torch.from_numpy(mel) / self.cfg.mel_scale, _seed(seed), progress)
+        return self._pieces(mel, _seed(seed), progress)
 
-    def _pieces(self, mel: Tensor, seed: int, progress: Progress | None) -> Iterator[npt.NDArray[np.float32]]:
-        length, first, last = self.cfg.hop_length * max(mel.shape[1] - 1, 1), 0, 0.0
-        lengths = _piece_lengths(length, self.cfg)
-        for signal in generate_pieces(self._ready(), mel, lengths, seed=seed, progress=progress):
-            wav = from_network_signal(signal, self.cfg, last)
-            last = float(wav[-1])
-            yield self._faded(wav, first, length)
+    def _pieces(
+        self, mel: npt.NDArray[np.float32], seed: int, progress: Progress | None
+    ) -> Iterator[npt.NDArray[np.float32]]:
+        length, first, sound = self.cfg.hop_length * max(mel.shape[1] - 1, 1), 0, PlainSound(self.cfg, mel)
+        scaled, lengths = torch.from_numpy(mel) / self.cfg.mel_scale, _piece_lengths(length, self.cfg)
+        spoken = 0
+        for signal in generate_pieces(self._ready(), scaled, lengths, seed=seed, progress=progress):
+            spoken += len(signal)
+            wav = sound.of(signal, last=spoken == length)
+            if len(wav):
+                yield self._faded(wav, first, length)
             first += len(wav)
 
     def _ready(self) -> Speaker:

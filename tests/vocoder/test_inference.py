@@ -11,7 +11,7 @@ from vocoder import inference
 from vocoder.generation import Speaker, generate
 from vocoder.griffin_lim import GriffinLimVocoder
 from vocoder.inference import WaveRNNVocoder, load_vocoder
-from vocoder.signal import from_network_signal
+from vocoder.signal import PlainSound
 
 
 @pytest.fixture
@@ -64,8 +64,19 @@ def test_pieces_join_to_the_whole(tiny_network, random_mel, frames):
         vocoder = WaveRNNVocoder(tiny_network(), batched=False)
         plan, scaled = vocoder.plan(60), torch.from_numpy(mel) / 4
         signal = generate(Speaker(vocoder.network, vocoder.precision), scaled, plan, seed=3)
-        expected = fade_out(from_network_signal(signal, vocoder.cfg), 20 * 200)
+        expected = fade_out(PlainSound(vocoder.cfg, mel).of(signal), 20 * 200)
         np.testing.assert_allclose(whole, expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("frames", [1, 7, 60])
+def test_pieces_of_predicted_and_matched_sound_join_to_the_whole(tiny_network, random_mel, frames):
+    mel, network = random_mel(frames), tiny_network(prediction=16, matching=2)
+    pieces = list(WaveRNNVocoder(network).stream(mel, seed=3))
+    whole = WaveRNNVocoder(network, batched=False).vocode(mel, seed=3)
+    assert len(whole) == 200 * max(frames - 1, 1) and all(map(len, pieces))
+    np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-6)
+    folded = WaveRNNVocoder(network, target=2000, overlap=200)
+    assert folded.vocode(mel, seed=3).shape == whole.shape
 
 
 def test_griffin_lim_streams_one_piece(random_mel):

@@ -1,0 +1,79 @@
+"""Bringing a sound nearer to the mel spectrogram that it was spoken from; knows no network.
+
+What is drawn sample by sample is as loud as the mel says only on average. Each round measures the sound's own mel and
+filters every STFT frame by what is missing in each band; fine structure and phases stay those that were spoken.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from audio.mel import MelConfig, denormalize_db, mel_filterbank
+
+Array = npt.NDArray[np.float64]
+
+# Nepers; a band that is further away than 17 dB gets there in several rounds, or was silence.
+_MOST = 2.0
+_LEAST_AMPLITUDE = 1e-5
+
+
+class MelMatching:
+    """Rounds on a pre-emphasised signal that comes in pieces; a sample needs n_fft more of them a round on each side.
+
+    mel (n_mels, T), normalised as on disk, is the whole sound's, which has hop_length * (T - 1) samples.
+    """
+
+    def __init__(self, mel: npt.NDArray[np.floating], cfg: MelConfig, rounds: int) -> None:
+        self._cfg, self._rounds = cfg, rounds
+        self._target = denormalize_db(torch.from_numpy(np.asarray(mel, dtype=np.float64)), cfg)
+        self._window = torch.hann_window(cfg.win_length, dtype=torch.float64)
+        self._held = np.zeros(0)
+        self._first = self._done = 0
+
+    def of(self, signal: npt.NDArray[Any], last: bool) -> Array:
+        """The next samples (S,) -> what is ready after the pieces before, with `last` all that is left."""
+        hop, reach = self._cfg.hop_length, self._rounds * self._cfg.n_fft
+        self._held = np.concatenate([self._held, signal])
+        received = self._first + len(self._held)
+        ready = received if last else max(self._done, (received - reach) // hop * hop)
+        if ready == self._done:
+            return np.zeros(0)
+        matched = self._match(torch.from_numpy(self._held), self._first // hop).numpy()
+        piece = matched[self._done - self._first : ready - self._first]
+        self._done = ready
+        keep = max(0, ready - reach) // hop * hop
+        self._held, self._first = self._held[keep - self._first :], keep
+        return piece
+
+    def _match(self, signal: Tensor, first: int) -> Tensor:
+        """Samples (S,) from the middle of frame `first` on, nearer to the mel where no end is near."""
+        cfg = self._cfg
+        filters, bands = _filters(cfg)
+        form = (cfg.n_fft, cfg.hop_length, cfg.win_length, self._window)
+        for _ in range(self._rounds):
+            spectrum = torch.stft(signal, *form, pad_mode="constant", return_complex=True)
+            target = self._target[:, first : first + spectrum.shape[1]]
+            own = filters @ spectrum.abs() ** cfg.power
+            missing = torch.log(target.clamp(min=_LEAST_AMPLITUDE) / own.clamp(min=_LEAST_AMPLITUDE))
+            gain = torch.exp(bands @ (missing / cfg.power).clamp(-_MOST, _MOST))
+            signal = torch.istft(spectrum * gain, *form, length=len(signal))
+        return signal
+
+
+@cache
+def _filters(cfg: MelConfig) -> tuple[Tensor, Tensor]:
+    """The filterbank (n_mels, n_bins), and how bins share the bands' values (n_bins, n_mels); rows add up to 1."""
+    filters = torch.from_numpy(mel_filterbank(cfg)).double()
+    shares = filters / filters.sum(dim=1, keepdim=True)
+    centres = shares @ torch.arange(cfg.n_bins, dtype=torch.float64)
+    bands = (shares / shares.sum(dim=0).clamp(min=1e-12)).T.contiguous()
+    below, above = torch.arange(cfg.n_bins) <= centres[0], torch.arange(cfg.n_bins) >= centres[-1]
+    bands[below], bands[above] = 0.0, 0.0
+    bands[below, 0], bands[above, -1] = 1.0, 1.0
+    return filters, bands
