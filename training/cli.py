@@ -114,15 +114,12 @@ def apply_overrides(config: ConfigT, overrides: Sequence[str]) -> ConfigT:
     """A copy of a config dataclass with ``key=value`` settings, each parsed by the type of its field.
 
     Dots reach into configs within: "mel.n_fft=1024". Tuples, lists and dicts are JSON. "none" clears an
-    optional field.
+    optional field. All are set at once, so that those that must fit each other may come in any order.
 
     Raises:
         TrainingError: an unknown key (the valid ones are listed) or a value of another type.
     """
-    for override in overrides:
-        key, value = _split_override(override)
-        config = _replaced(config, key, key.split("."), value)
-    return config
+    return _replaced(config, [(key, key.split("."), value) for key, value in map(_split_override, overrides)])
 
 
 def apply_overrides_to(configs: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
@@ -132,21 +129,20 @@ def apply_overrides_to(configs: Mapping[str, Any], overrides: Sequence[str]) -> 
     Raises:
         TrainingError: as apply_overrides, or a key that is ambiguous.
     """
-    result = dict(configs)
-    for override in overrides:
-        key, value = _split_override(override)
+    changes: dict[str, list[_Change]] = {name: [] for name in configs}
+    for key, value in map(_split_override, overrides):
         first, _, rest = key.partition(".")
-        if first in result and rest:
-            result[first] = _replaced(result[first], key, rest.split("."), value)
+        if first in configs and rest:
+            changes[first].append((key, rest.split("."), value))
             continue
-        owners = [name for name, config in result.items() if first in _field_names(config)]
+        owners = [name for name, config in configs.items() if first in _field_names(config)]
         if not owners:
-            raise TrainingError(f'There is no setting "{key}". {_known(result)}')
+            raise TrainingError(f'There is no setting "{key}". {_known(configs)}')
         if len(owners) > 1:
             choices = " or ".join(f"{name}.{key}" for name in owners)
             raise TrainingError(f'More than one part has a setting "{key}": write {choices}.')
-        result[owners[0]] = _replaced(result[owners[0]], key, key.split("."), value)
-    return result
+        changes[owners[0]].append((key, key.split("."), value))
+    return {name: _replaced(config, changes[name]) for name, config in configs.items()}
 
 
 def _known(configs: Mapping[str, Any]) -> str:
@@ -165,24 +161,33 @@ def _split_override(override: str) -> tuple[str, str]:
     return key.strip(), value.strip()
 
 
-def _replaced(config: Any, key: str, path: Sequence[str], value: str) -> Any:
-    name = path[0]
-    if name not in _field_names(config):
-        raise TrainingError(f'There is no setting "{key}". Settings are: {", ".join(_field_names(config))}.')
-    if len(path) > 1:
-        inner = getattr(config, name)
-        if not dataclasses.is_dataclass(inner):
-            raise TrainingError(f'"{name}" of "{key}" has no settings of its own: write --set {name}=value.')
-        return dataclasses.replace(config, **{name: _replaced(inner, key, path[1:], value)})
-    annotation = typing.get_type_hints(type(config))[name]
+_Change = tuple[str, Sequence[str], str]
+"""A setting as it was written, its path within a config, and its value."""
+
+
+def _replaced(config: ConfigT, changes: Sequence[_Change]) -> ConfigT:
+    values: dict[str, Any] = {}
+    within: dict[str, list[_Change]] = {}
+    for key, path, value in changes:
+        name = path[0]
+        if name not in _field_names(config):
+            raise TrainingError(f'There is no setting "{key}". Settings are: {", ".join(_field_names(config))}.')
+        if len(path) > 1:
+            if not dataclasses.is_dataclass(getattr(config, name)):
+                raise TrainingError(f'"{name}" of "{key}" has no settings of its own: write --set {name}=value.')
+            within.setdefault(name, []).append((key, path[1:], value))
+            continue
+        annotation = typing.get_type_hints(type(config))[name]
+        try:
+            values[name] = _parse(value, annotation)
+        except (ValueError, TypeError):
+            raise TrainingError(f"{key}={value}: expected {_type_name(annotation)}.") from None
+    values |= {name: _replaced(values.get(name, getattr(config, name)), inner) for name, inner in within.items()}
     try:
-        parsed = _parse(value, annotation)
-    except (ValueError, TypeError):
-        raise TrainingError(f"{key}={value}: expected {_type_name(annotation)}.") from None
-    try:
-        return dataclasses.replace(config, **{name: parsed})
+        return dataclasses.replace(config, **values)  # type: ignore[type-var]
     except ValueError as error:
-        raise TrainingError(f"{key}={value}: {error}") from error
+        written = ", ".join(f"{key}={value}" for key, _, value in changes)
+        raise TrainingError(f"{written}: {error}") from error
 
 
 def _parse(text: str, annotation: Any) -> Any:

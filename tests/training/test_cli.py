@@ -93,6 +93,25 @@ def test_a_value_that_the_config_refuses_keeps_its_message():
         apply_overrides(TrainerConfig(), ["amp=fp8"])
 
 
+@dataclass(frozen=True)
+class Shared:
+    size: int = 6
+    parts: int = 3
+
+    def __post_init__(self):
+        if self.size % self.parts:
+            raise ValueError("size and parts do not fit")
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_settings_that_must_fit_each_other_come_in_any_order(order):
+    overrides = ["size=8", "parts=4"][::order]
+    assert apply_overrides(Shared(), overrides) == Shared(8, 4)
+    assert apply_overrides_to({"model": Shared()}, overrides) == {"model": Shared(8, 4)}
+    with pytest.raises(TrainingError, match="size=8: size and parts do not fit"):
+        apply_overrides(Shared(), ["size=8"])
+
+
 def test_several_configs_share_one_list_of_settings():
     configs = {"model": Outer(), "trainer": TrainerConfig()}
     changed = apply_overrides_to(configs, ["size=9", "model.lr=[[0, 2]]", "trainer.clip_norm=0", "mel.power=3"])
