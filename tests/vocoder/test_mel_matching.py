@@ -9,11 +9,11 @@ def _distance(signal, mel):
     return np.abs(MelTransform()(de_emphasis(signal)) - mel).mean()
 
 
-def test_each_round_brings_the_sound_nearer_to_the_mel(speechlike):
+def test_more_rounds_bring_the_sound_nearer_to_the_mel(speechlike):
     wav = speechlike(0.5)
     mel = MelTransform()(wav)
     noise = np.random.default_rng(0).normal(0, 0.02, len(wav))
-    rounds = [MelMatching(mel, SYNTHESIZER_MEL, rounds).of(noise, True) for rounds in (1, 2, 4)]
+    rounds = [MelMatching(mel, SYNTHESIZER_MEL, rounds).of(noise, True) for rounds in (1, 4, 16)]
     distances = [_distance(signal, mel) for signal in (noise, *rounds)]
     assert all(after < 0.8 * before for before, after in zip(distances, distances[1:], strict=False))
 
@@ -27,11 +27,11 @@ def test_a_sound_with_that_mel_stays(speechlike):
 
 def test_pieces_are_the_whole_and_lag_no_further_than_they_must(random_mel):
     noise, mel = np.random.default_rng(0).normal(0, 0.1, 11_800), random_mel(60)
-    whole = MelMatching(mel, SYNTHESIZER_MEL, 2).of(noise, True)
-    matching, pieces, received = MelMatching(mel, SYNTHESIZER_MEL, 2), [], 0
+    whole = MelMatching(mel, SYNTHESIZER_MEL, 4).of(noise, True)
+    matching, pieces, received = MelMatching(mel, SYNTHESIZER_MEL, 4), [], 0
     for piece in np.split(noise, [1600, 3000, 8000, 8100]):
         received += len(piece)
         pieces.append(matching.of(piece, received == len(noise)))
         lag = received - sum(map(len, pieces))
-        assert lag == 0 if received == len(noise) else lag < min(received + 1, 1800)
+        assert lag == 0 if received == len(noise) else lag < min(received + 1, 3400)
     np.testing.assert_allclose(np.concatenate(pieces), whole, atol=1e-9)
