@@ -40,11 +40,15 @@ def default_trainer() -> TrainerConfig:
     )
 
 
+PREDICTION, MATCHING = 32, 8
+"""Of new vocoders; the public WaveRNN has neither."""
+
+
 @dataclass(frozen=True)
 class VocoderTraining:
     """All settings of the training of a WaveRNN."""
 
-    model: WaveRNNConfig = field(default_factory=WaveRNNConfig)
+    model: WaveRNNConfig = field(default_factory=lambda: WaveRNNConfig(prediction=PREDICTION, matching=MATCHING))
     data: WindowConfig = field(default_factory=WindowConfig)
     task: TaskConfig = field(default_factory=TaskConfig)
     trainer: TrainerConfig = field(default_factory=default_trainer)
@@ -54,7 +58,7 @@ class VocoderTraining:
 class WaveNetTraining:
     """All settings of the training of a WaveNet; its windows are longer than the receptive field."""
 
-    model: WaveNetConfig = field(default_factory=WaveNetConfig)
+    model: WaveNetConfig = field(default_factory=lambda: WaveNetConfig(prediction=PREDICTION, matching=MATCHING))
     data: WindowConfig = field(default_factory=lambda: WindowConfig(batch_size=4, window_frames=30))
     task: TaskConfig = field(default_factory=TaskConfig)
     trainer: TrainerConfig = field(default_factory=default_trainer)
