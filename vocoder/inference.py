@@ -35,6 +35,8 @@ RtvcProgress = Callable[[int, int, int, float], None]
 DEFAULT_PRECISION = "int16"
 TARGET_SAMPLES = 8000
 OVERLAP_SAMPLES = 800
+# What lies behind the network is done for so many samples at a time: so memory stays bounded, and it can be stopped.
+SOUND_SAMPLES = 64_000
 # The generation ends in the middle of breath or noise: the original fades its last frames.
 TAIL_FRAMES = 20
 # The first piece is heard soon, later ones cost fewer calls; frames of 12.5 ms.
@@ -130,7 +132,12 @@ class SampleVocoder:
             return np.concatenate(list(self.stream(mel, seed=seed, progress=progress)))
         scaled = torch.from_numpy(mel) / self.cfg.mel_scale
         signal = generate(self._ready(), scaled, plan, seed=_seed(seed), progress=progress)
-        return self._faded(PlainSound(self.cfg, mel).of(signal), 0, plan.length)
+        sound, pieces = PlainSound(self.cfg, mel), []
+        for first in range(0, plan.length, SOUND_SAMPLES):
+            pieces.append(sound.of(signal[first : first + SOUND_SAMPLES], first + SOUND_SAMPLES >= plan.length))
+            if progress is not None:
+                progress(plan.count * plan.width, plan.count * plan.width)
+        return self._faded(np.concatenate(pieces), 0, plan.length)
 
     def stream(
         self, mel: npt.NDArray[np.floating], *, seed: int | None = None, progress: Progress | None = None

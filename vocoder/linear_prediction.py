@@ -24,6 +24,8 @@ PARTS = 4
 # 40 dB below the sound: without, the predictor of a sound that ends at 7.6 kHz would be badly conditioned.
 _WHITE_NOISE = 1e-4
 _LEAST_POWER = 1e-9
+# Spectra that are in memory at once.
+_FRAMES = 1000
 
 
 @dataclass(frozen=True)
@@ -77,7 +79,8 @@ def predictors(mel: npt.NDArray[np.floating], cfg: MelConfig, order: int) -> Pre
     The band's power density stands at its centre, a straight line of decibels in between; the predictors follow from
     the autocorrelation that belongs to this spectrum (Wiener-Khinchin) by Levinson's and Durbin's recursion.
     """
-    correlation = np.fft.irfft(_power(mel, cfg), axis=0)[: order + 1].T
+    blocks = (mel[:, first : first + _FRAMES] for first in range(0, mel.shape[1], _FRAMES))
+    correlation = np.concatenate([np.fft.irfft(_power(block, cfg), axis=0)[: order + 1].T for block in blocks])
     correlation[:, 0] *= 1.0 + _WHITE_NOISE
     frames = len(correlation)
     place = np.minimum((np.arange(frames * PARTS) + 0.5) / PARTS, frames - 1)

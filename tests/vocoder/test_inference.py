@@ -79,6 +79,27 @@ def test_pieces_of_predicted_and_matched_sound_join_to_the_whole(tiny_network, r
     assert folded.vocode(mel, seed=3).shape == whole.shape
 
 
+def test_folds_are_matched_a_little_at_a_time_and_that_can_be_cancelled(monkeypatch, tiny_network, random_mel):
+    mel, network = random_mel(80), tiny_network(prediction=16, matching=2)
+    vocoder, ends = WaveRNNVocoder(network, target=4000, overlap=400), []
+    whole = vocoder.vocode(mel, seed=4)
+    monkeypatch.setattr(inference, "SOUND_SAMPLES", 3000)
+
+    def note(done, total):
+        ends.extend([done] if done == total else [])
+
+    np.testing.assert_allclose(vocoder.vocode(mel, seed=4, progress=note), whole, atol=1e-6)
+    assert len(ends) == 1 + 6  # of the network, and of each piece
+
+    def stop(done, total):
+        note(done, total)
+        if len(ends) == 7 + 3:
+            raise Cancelled
+
+    with pytest.raises(Cancelled):
+        vocoder.vocode(mel, seed=4, progress=stop)
+
+
 def test_griffin_lim_streams_one_piece(random_mel):
     vocoder = GriffinLimVocoder(n_iter=2)
     (piece,) = vocoder.stream(random_mel(5), seed=1)

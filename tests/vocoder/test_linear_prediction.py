@@ -4,6 +4,7 @@ from scipy.linalg import solve_toeplitz
 
 from audio.mel import SYNTHESIZER_MEL, MelTransform
 from audio.signal import de_emphasis, pre_emphasis
+from vocoder import linear_prediction
 from vocoder.linear_prediction import levinson_durbin, predictors
 
 
@@ -60,6 +61,15 @@ def test_levels_of_the_mel_hardly_change_the_excitation(speechlike):
         for gain in (1.0, 0.1)
     ]
     assert 0.8 < levels[0] / levels[1] < 1.25
+
+
+def test_long_mels_are_done_in_blocks(monkeypatch, random_mel):
+    mel = random_mel(23)
+    whole = predictors(mel, SYNTHESIZER_MEL, 16)
+    monkeypatch.setattr(linear_prediction, "_FRAMES", 5)
+    blocks = predictors(mel, SYNTHESIZER_MEL, 16)
+    np.testing.assert_allclose(blocks.coefficients, whole.coefficients, atol=1e-9)
+    np.testing.assert_allclose(blocks.gains, whole.gains, rtol=1e-9)
 
 
 @pytest.mark.parametrize("frames", [1, 2])
