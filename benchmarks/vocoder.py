@@ -1,7 +1,8 @@
-"""Speed of the vocoders beside the plain way to do it, with random weights, in times real time; knows no quality.
+"""Speed of the vocoders beside the plain way to do it, in times real time; knows no quality.
 
 "Plain" is the original program's loop over samples for a WaveRNN, and for a WaveNet the convolution over its whole
-receptive field for every sample.
+receptive field for every sample. Those rows time networks: the shipped ones, called by their names in models/, and with
+random weights those of the size that is the default of a new training. "Mel to wav" is all that a user waits for.
 
 ``python -m benchmarks.vocoder [--threads N] [--only TEXT]``. The ways are timed in turn, each for a second or two of
 steps after a warm-up, in several rounds of which the best counts: a step costs the same wherever it stands, so that the
@@ -13,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -25,8 +27,10 @@ import torch  # noqa: E402
 from torch import nn  # noqa: E402
 from torch.nn import functional as F  # noqa: E402
 
+from audio.mel import SYNTHESIZER_MEL  # noqa: E402
 from models.device import configure_threads  # noqa: E402
-from vocoder.config import PRECISIONS, VocosConfig, WaveNetConfig, WaveRNNConfig  # noqa: E402
+from models.registry import ModelRegistry  # noqa: E402
+from vocoder.config import PRECISIONS  # noqa: E402
 from vocoder.folding import FoldPlan, fixed_plan  # noqa: E402
 from vocoder.generation import FoldNoise, Speaker  # noqa: E402
 from vocoder.griffin_lim import GriffinLimVocoder  # noqa: E402
@@ -36,18 +40,16 @@ from vocoder.inference import (  # noqa: E402
     TARGET_SAMPLES,
     SampleVocoder,
     Vocoder,
-    VocosVocoder,
     WaveNetVocoder,
     WaveRNNVocoder,
+    load_vocoder,
 )
-from vocoder.vocos import Vocos  # noqa: E402
 from vocoder.wavenet import WaveNet  # noqa: E402
 from vocoder.wavernn import WaveRNN  # noqa: E402
 
 SECONDS = 1.5
 ROUNDS = 2
-SMALL = WaveRNNConfig(rnn_dims=256, fc_dims=256, res_blocks=5)
-NARROW = WaveNetConfig(residual=32, gate=32, skip=32)
+WHOLE = "mel to wav"
 
 
 @dataclass(frozen=True)
@@ -151,30 +153,35 @@ def sample_rows(name: str, vocoder: SampleVocoder, lengths: Sequence[tuple[int, 
     return [row(*length) for length in lengths]
 
 
-def parallel_row(name: str, vocoder: Vocoder, seconds: int) -> Row:
-    """A vocoder that makes all samples at once."""
-    cfg = VocosConfig().mel
+def whole_rows(vocoder: Vocoder, seconds: int) -> list[Row]:
+    """All of a vocoder, from the mel to the wav: at once, where it folds, and streamed."""
+    cfg = SYNTHESIZER_MEL
     mel = np.random.default_rng(0).uniform(-4, 4, (cfg.n_mels, seconds * cfg.sample_rate // cfg.hop_length + 1))
 
-    def run() -> float:
+    def speed(speak: Callable[..., object]) -> float:
         started = time.perf_counter()
-        vocoder.vocode(mel.astype(np.float32), seed=0)
+        speak(mel.astype(np.float32), seed=0)
         return seconds / (time.perf_counter() - started)
 
-    return Row(f"{name}, {seconds} s", {"float32": run})
+    rows = [Row(f"{vocoder.name}, {seconds} s", {WHOLE: lambda: speed(vocoder.vocode)})]
+    if isinstance(vocoder, SampleVocoder):
+        streamed = partial(speed, lambda *args, **options: list(vocoder.stream(*args, **options)))
+        rows.append(Row(f"{vocoder.name}, streamed, {seconds} s", {WHOLE: streamed}))
+    return rows
 
 
 def rows() -> list[Row]:
     """Everything that is timed."""
     torch.manual_seed(0)
     lengths = [(5, True), (20, True), (5, False)]
+    wavernn, wavenet, default = (load_vocoder(ModelRegistry(), name) for name in ("wavernn", "wavenet", "default"))
+    assert isinstance(wavernn, SampleVocoder) and isinstance(wavenet, SampleVocoder)
     return [
         *sample_rows("WaveRNN 512", WaveRNNVocoder(WaveRNN()), lengths),
-        *sample_rows("WaveRNN 256", WaveRNNVocoder(WaveRNN(SMALL)), lengths),
+        *sample_rows("wavernn", wavernn, lengths),
         *sample_rows("WaveNet 64", WaveNetVocoder(WaveNet()), [(5, True), (5, False)]),
-        *sample_rows("WaveNet 32", WaveNetVocoder(WaveNet(NARROW)), [(5, True), (5, False)]),
-        *(parallel_row("Vocos", VocosVocoder(Vocos().eval()), seconds) for seconds in (5, 20)),
-        parallel_row("Griffin-Lim", GriffinLimVocoder(), 5),
+        *sample_rows("wavenet", wavenet, [(5, True), (5, False)]),
+        *(row for vocoder in (wavernn, wavenet, default, GriffinLimVocoder()) for row in whole_rows(vocoder, 5)),
     ]
 
 
@@ -183,7 +190,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.vocoder", description=__doc__)
     parser.add_argument("--threads", type=int)
     parser.add_argument("--only", default="", help="rows whose name holds this")
-    parser.add_argument("--ways", nargs="+", default=["plain", *PRECISIONS], help="of those named in the table's head")
+    ways = ["plain", *PRECISIONS, WHOLE]
+    parser.add_argument("--ways", nargs="+", default=ways, help="of those named in the table's head")
     args = parser.parse_args()
     threads = configure_threads(args.threads)
     print(f"{describe(threads)}; {DEFAULT_PRECISION} is the default")
