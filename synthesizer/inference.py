@@ -22,6 +22,7 @@ from synthesizer.alignment import Alignment, judge
 from synthesizer.config import TacotronConfig
 from synthesizer.generation import DecoderWeights, GeneratedLine, generate
 from synthesizer.network import Tacotron
+from synthesizer.speed import check_speed
 from synthesizer.text import get_front_end
 from synthesizer.text.split import split_text
 from synthesizer.text.symbols import PUNCTUATION
@@ -162,14 +163,23 @@ class Synthesizer:
         return TacotronConfig().mel.sample_rate if self._network is None else self.cfg.mel.sample_rate
 
     def stream(
-        self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
+        self,
+        text: str,
+        embed: np.ndarray,
+        *,
+        seed: int | None = None,
+        speed: float = 1.0,
+        progress: Progress | None = None,
     ) -> Iterator[Spoken]:
         """Speak ``text`` in the voice of ``embed`` (256,), segment after segment, each as soon as it is ready.
 
         Long texts are split at sentence ends and line breaks; a segment whose attention skips, repeats or does not
         end is spoken again with another seed and the best of the tries is kept. The same seed gives the same mels.
-        ``progress(done, total)`` may raise Cancelled. Raises TextError when there is nothing to say.
+        At ``speed`` 2 the same is said in half the time, pauses included, and at the same pitch.
+        ``progress(done, total)`` may raise Cancelled. Raises TextError when there is nothing to say, or the speed is
+        out of ``synthesizer.speed.SPEEDS``.
         """
+        check_speed(speed)
         seed = secrets.randbelow(2**31) if seed is None else seed
         parts, ids = [], []
         for part in split_text(text):
@@ -183,15 +193,21 @@ class Synthesizer:
         for part, line, best in zip(parts, ids, tries, strict=True):
             said += len(line)
             segment = SynthesizedSegment(part.text, best.seed, best.number, best.alignment)
-            mel = self._finished(best, line, np.asarray(embed))
-            yield Spoken(mel, best.line.attention, segment, part.pause, said / total)
+            mel = self._finished(best, line, np.asarray(embed), speed)
+            yield Spoken(mel, best.line.attention, segment, part.pause / speed, said / total)
 
     def synthesize(
-        self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
+        self,
+        text: str,
+        embed: np.ndarray,
+        *,
+        seed: int | None = None,
+        speed: float = 1.0,
+        progress: Progress | None = None,
     ) -> SynthesisResult:
         """All that ``stream`` gives, at once."""
         seed = secrets.randbelow(2**31) if seed is None else seed
-        spoken = list(self.stream(text, embed, seed=seed, progress=progress))
+        spoken = list(self.stream(text, embed, seed=seed, speed=speed, progress=progress))
         return SynthesisResult(
             mels=[s.mel for s in spoken],
             alignments=[s.alignment for s in spoken],
@@ -306,15 +322,15 @@ class Synthesizer:
             for line, line_seed in zip(made, seeds, strict=True)
         ]
 
-    def _finished(self, best: _Try, ids: list[int], embed: np.ndarray) -> np.ndarray:
-        """Cut the frames from the end whose every band is below the model's stop threshold, but one; add length,
-        contrast and detail, where the model asks for them.
+    def _finished(self, best: _Try, ids: list[int], embed: np.ndarray, speed: float = 1.0) -> np.ndarray:
+        """Cut the frames from the end whose every band is below the model's stop threshold, but one; change length,
+        add contrast and detail, where the model or the user asks for them.
         """
         mel = best.line.mel
         loud = np.flatnonzero(mel.max(axis=0) >= float(self.network.stop_threshold))
         mel = mel[:, : loud[-1] + 1] if len(loud) else mel[:, :1]
         symbols = np.array(ids)[best.line.attention.argmax(axis=1)].repeat(self.network.r)[: mel.shape[1]]
-        mel, symbols = stretched(mel, symbols, self.cfg.stretch)
+        mel, symbols = stretched(mel, symbols, self.cfg.stretch / speed)
         detail = self.cfg.detail
         if detail is None:
             return add_contrast(mel, self.cfg.contrast, self.cfg.mel)

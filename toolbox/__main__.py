@@ -75,6 +75,8 @@ def show_marks(path: Path) -> int:
     print(f"{path} is synthetic speech.")
     for label, value in (("program", mark.program), ("seed", mark.seed), ("voice", mark.voice), ("text", mark.text)):
         print(f"{label:12s} {value}")
+    if mark.speed != 1.0:
+        print(f"{'speed':12s} {mark.speed}")
     for index, seed in mark.retakes:
         print(f"{'said again':12s} sentence {index + 1} with the seed {seed}")
     for kind, name in mark.models.items():

@@ -107,7 +107,7 @@ def with_suffix(output: Path) -> Path:
     return output if output.suffix else output.with_name(output.name + ".wav")
 
 
-def already_done(job: Job, cloner: VoiceCloner, trim_silences: bool = False) -> bool:
+def already_done(job: Job, cloner: VoiceCloner, trim_silences: bool = False, speed: float = 1.0) -> bool:
     """Whether the output is there with the mark of this very request.
 
     Raises:
@@ -130,6 +130,7 @@ def already_done(job: Job, cloner: VoiceCloner, trim_silences: bool = False) -> 
         models={model.kind: str(model) for model in cloner.model_info()},
         voice=voice_id(list(job.references)),
         trim_silences=trim_silences,
+        speed=speed,
     )
     return mark == wanted
 
@@ -138,6 +139,7 @@ def run_batch(
     jobs: list[Job | tuple[int, str]],
     cloner: VoiceCloner,
     *,
+    speed: float = 1.0,
     trim_silences: bool = False,
     progress: Callable[[int], Progress | None] | None = None,
     on_speech: Callable[[Job, Speech], None] | None = None,
@@ -163,13 +165,14 @@ def run_batch(
             fail(*job)
             continue
         try:
-            if already_done(job, cloner, trim_silences):
+            if already_done(job, cloner, trim_silences, speed):
                 skipped += 1
                 continue
             speech = cloner.clone(
                 job.text,
                 list(job.references),
                 seed=job.seed,
+                speed=speed,
                 trim_silences=trim_silences,
                 progress=progress(index) if progress is not None else None,
             )

@@ -14,8 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
-from audio.errors import Cancelled, ToolboxError
+from audio.errors import Cancelled, TextError, ToolboxError
 from models.environment import prepare_environment
+from synthesizer.speed import check_speed
 
 if TYPE_CHECKING:
     from toolbox.pipeline import Progress, Speech, VoiceCloner
@@ -62,6 +63,8 @@ def build_parser() -> argparse.ArgumentParser:
     run.add_argument("--device", help="cpu, cuda or cuda:N (default: the best there is)")
     run.add_argument("--cpu", action="store_true", help="the same as --device cpu")
     run.add_argument("--seed", type=int, help="the same seed gives the same samples")
+    run.add_argument("--speed", type=float, default=1.0, metavar="X",
+                     help="how fast to speak: 0.5 is half as fast as usual, 2 twice as fast")
     run.add_argument("--trim_silences", action="store_true", help="shorten long silences of the result")
     run.add_argument("--no_sound", action="store_true", help="do not play the result (else: while it is made)")
     run.add_argument("--no_mp3_support", action="store_true",
@@ -124,6 +127,10 @@ def _check_usage(args: argparse.Namespace) -> None:
         raise UsageError(f"--cpu and --device {args.device} contradict each other")
     if args.vocoder and args.voc_model_fpath:
         raise UsageError("give --vocoder or -v, not both")
+    try:
+        check_speed(args.speed)
+    except TextError as error:
+        raise UsageError(f"--speed: {error}") from error
     one_shot = [args.reference, args.text, args.text_file, args.output]
     if args.batch and any(value is not None for value in one_shot):
         raise UsageError("--batch takes references, texts and outputs from its file only")
@@ -211,7 +218,8 @@ def _one_shot(
     with _loudspeaker(args) as hear:
         with _bar() as progress:
             stream = cloner.stream(
-                text, list(references), seed=args.seed, trim_silences=args.trim_silences, progress=progress
+                text, list(references), seed=args.seed, speed=args.speed, trim_silences=args.trim_silences,
+                progress=progress,
             )
             for piece in stream:
                 hear(piece)
@@ -330,6 +338,7 @@ def _batch(args: argparse.Namespace) -> int:
         summary = run_batch(
             jobs,
             cloner,
+            speed=args.speed,
             trim_silences=args.trim_silences,
             progress=lambda index: progress,
             on_speech=on_speech,

@@ -62,6 +62,7 @@ class Speech:
     trim_silences: bool = False
     retakes: tuple[tuple[int, int], ...] = ()
     """(index, seed) of each segment that was said again."""
+    speed: float = 1.0
 
     @property
     def seconds(self) -> float:
@@ -86,7 +87,7 @@ class Speech:
     def provenance(self) -> Provenance:
         """The mark that ``save`` writes into the file."""
         models = {model.kind: str(model) for model in self.models}
-        return Provenance(self.text, self.seed, models, self.voice, self.trim_silences, self.retakes)
+        return Provenance(self.text, self.seed, models, self.voice, self.trim_silences, self.retakes, self.speed)
 
     def save(self, path: str | Path) -> Path:
         """Write a wav, flac or ogg file that says of itself that it is synthetic.
@@ -265,11 +266,17 @@ class VoiceCloner:
         return int(getattr(getattr(self.encoder, "cfg", None), "embed", 256))
 
     def synthesize(
-        self, text: str, embed: np.ndarray, *, seed: int | None = None, progress: Progress | None = None
+        self,
+        text: str,
+        embed: np.ndarray,
+        *,
+        seed: int | None = None,
+        speed: float = 1.0,
+        progress: Progress | None = None,
     ) -> Any:
         """Text in the voice of ``embed`` (256,) -> the synthesizer's result: mel (80, T), mels, alignments,
         segments."""
-        return self.synthesizer.synthesize(text, embed, seed=seed, progress=progress)
+        return self.synthesizer.synthesize(text, embed, seed=seed, speed=speed, progress=progress)
 
     def vocode(
         self,
@@ -295,6 +302,7 @@ class VoiceCloner:
         reference: Reference,
         *,
         seed: int | None = None,
+        speed: float = 1.0,
         trim_silences: bool = False,
         progress: Progress | None = None,
     ) -> Stream[Speech]:
@@ -305,10 +313,11 @@ class VoiceCloner:
 
         Args:
             seed: the same seed gives the same samples; None draws one, which the result names.
+            speed: from 0.5 to 2 times the usual one, at the same pitch.
             trim_silences: shorten the long silences of the result.
             progress: called with (done, total) in growing order; raise ``Cancelled`` from it to stop.
         """
-        return Stream(self._stream(text, reference, seed, trim_silences, progress))
+        return Stream(self._stream(text, reference, seed, speed, trim_silences, progress))
 
     def clone(
         self,
@@ -316,21 +325,30 @@ class VoiceCloner:
         reference: Reference,
         *,
         seed: int | None = None,
+        speed: float = 1.0,
         trim_silences: bool = False,
         progress: Progress | None = None,
     ) -> Speech:
         """The result of ``stream``, which tells what the arguments are."""
-        return self.stream(text, reference, seed=seed, trim_silences=trim_silences, progress=progress).finish()
+        return self.stream(
+            text, reference, seed=seed, speed=speed, trim_silences=trim_silences, progress=progress
+        ).finish()
 
     def _stream(
-        self, text: str, reference: Reference, seed: int | None, trim_silences: bool, progress: Progress | None
+        self,
+        text: str,
+        reference: Reference,
+        seed: int | None,
+        speed: float,
+        trim_silences: bool,
+        progress: Progress | None,
     ) -> Generator[Piece, None, Speech]:
         report = progress or (lambda done, total: None)
         seed = secrets.randbelow(2**31) if seed is None else seed
         report(0, 100)
         embed = self.embed_reference(reference)
         spoken, voiced = yield from say(
-            self.synthesizer, self.vocoder, text, embed, seed=seed, trim_silences=trim_silences,
+            self.synthesizer, self.vocoder, text, embed, seed=seed, speed=speed, trim_silences=trim_silences,
             progress=lambda done, total: report(5 + 95 * done // total, 100),
         )
         return Speech(
@@ -345,6 +363,7 @@ class VoiceCloner:
             models=self.model_info(),
             voice=_voice_of(reference),
             trim_silences=trim_silences,
+            speed=speed,
         )
 
     def similarity(self, speech: Speech | np.ndarray, embed: np.ndarray | None = None) -> float:
@@ -368,6 +387,7 @@ def say(
     embed: np.ndarray,
     *,
     seed: int,
+    speed: float = 1.0,
     trim_silences: bool = False,
     progress: Progress | None = None,
     on_spoken: Callable[[list[Any]], None] | None = None,
@@ -403,7 +423,8 @@ def say(
     spoken: list[Any] = []
 
     def segments() -> Iterator[Any]:
-        for segment in synthesizer.stream(text, embed, seed=seed, progress=report_of("synthesizer")):
+        said = synthesizer.stream(text, embed, seed=seed, speed=speed, progress=report_of("synthesizer"))
+        for segment in said:
             spoken.append(segment)
             if on_spoken is not None and segment.done >= 1.0:
                 on_spoken(spoken)

@@ -44,6 +44,8 @@ class Provenance:
     trim_silences: bool = False
     retakes: tuple[tuple[int, int], ...] = ()
     """(index, seed) of each segment that was said again: spoken and vocoded alone, with that seed."""
+    speed: float = 1.0
+    """As a multiple of the usual one."""
     program: str = PROGRAM
 
     def metadata(self) -> dict[str, str]:
@@ -59,6 +61,7 @@ class Provenance:
             "text": self.text,
             "trim_silences": "yes" if self.trim_silences else "no",
             **({"retakes": retakes} if retakes else {}),
+            **({"speed": str(self.speed)} if self.speed != 1.0 else {}),
             **models,
         }
 
@@ -75,6 +78,7 @@ def parse_metadata(metadata: Mapping[str, str]) -> Provenance | None:
             voice=metadata["voice"],
             trim_silences=metadata.get("trim_silences") == "yes",
             retakes=tuple(_retake(word) for word in metadata.get("retakes", "").split()),
+            speed=float(metadata.get("speed", 1.0)),
             program=metadata["program"],
         )
     except (ValueError, KeyError):

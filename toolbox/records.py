@@ -79,6 +79,7 @@ class Take:
     """Seconds of silence after each."""
     retakes: tuple[tuple[int, int], ...] = ()
     """(index, seed) of each segment that was said again."""
+    speed: float = 1.0
 
     @property
     def mel(self) -> np.ndarray:

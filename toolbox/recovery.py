@@ -76,7 +76,7 @@ class Recovery(QObject):
     def restore(self, session: Session) -> None:
         """Put a session back on the desk."""
         self._state.set_text(session.text)
-        for name in ("seed", "use_seed"):
+        for name in ("seed", "use_seed", "speed_percent"):
             if name in session.settings:
                 self._state.set_option(name, session.settings[name])
         for clip in session.clips:
@@ -113,8 +113,8 @@ class Recovery(QObject):
         text, seed = (mark.text, mark.seed) if mark is not None else (sound.name, 0)
         models = tuple(ModelInfo(kind, *_split(mark.models[kind])) for kind in KINDS) if mark is not None else ()
         voice = VoiceChoice("recovered", sound.speaker, None)
-        retakes = mark.retakes if mark is not None else ()
-        take = Take(text, voice, seed, (mel,), (), (SegmentInfo(text),), (0.0,), retakes)
+        retakes, speed = (mark.retakes, mark.speed) if mark is not None else ((), 1.0)
+        take = Take(text, voice, seed, (mel,), (), (SegmentInfo(text),), (0.0,), retakes, speed)
         saved = str(sound.extra.get("saved_to") or "")
         wav = _wav(sound)
         self._state.add_result(Result(
@@ -146,7 +146,7 @@ class Recovery(QObject):
 def _snapshot(state: ToolboxState) -> Callable[[], Session]:
     """What is on the desk now; made into a session on the worker."""
     text, voice, clips, results = state.text, state.voice, state.clips, state.results
-    settings = {"seed": state.seed, "use_seed": state.use_seed}
+    settings = {"seed": state.seed, "use_seed": state.use_seed, "speed_percent": state.speed_percent}
 
     def make() -> Session:
         from toolbox.voices import Voice, VoiceError, make_voice
@@ -174,7 +174,7 @@ def _saved_clip(clip: Clip) -> SavedSound:
 def _saved_result(result: Result) -> SavedSound:
     models = {model.kind: str(model) for model in result.models}
     take = result.take
-    mark = Provenance(take.text, take.seed, models, result.voice_id, result.trim_silences, take.retakes)
+    mark = Provenance(take.text, take.seed, models, result.voice_id, result.trim_silences, take.retakes, take.speed)
     saved = "" if result.saved_to is None else str(result.saved_to)
     return SavedSound(
         result.name, result.speaker, "", result.wav, result.sample_rate, mark.metadata(), {"saved_to": saved}

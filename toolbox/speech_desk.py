@@ -31,6 +31,7 @@ class _Order:
     text: str
     voice: VoiceChoice
     seed: int
+    speed: float
     selection: Selection
     trim_silences: bool
     reference: tuple[Any, ...]
@@ -93,7 +94,7 @@ class SpeechDesk(QObject):
         if seed is None:
             seed = self._state.seed if self._state.use_seed else speech_jobs.draw_seed()
         return _Order(
-            text, voice, seed, self._selection(), self._state.trim_silences,
+            text, voice, seed, self._state.speed, self._selection(), self._state.trim_silences,
             tuple(clip.path or clip.wav for clip in clips) or (voice.embed,),
             np.concatenate([clip.wav for clip in clips[:1]]) if clips else None,
             self._state.auto_play and self._sound.can_play,
@@ -118,7 +119,7 @@ class SpeechDesk(QObject):
 
             stream = Stream(speech_jobs.clone(
                 Part(job, 0, 95), self._models, order.selection, order.text, order.voice, order.seed,
-                trim_silences=order.trim_silences, on_take=on_take,
+                speed=order.speed, trim_silences=order.trim_silences, on_take=on_take,
             ))
             for piece in stream:
                 job.send(piece)
@@ -134,7 +135,9 @@ class SpeechDesk(QObject):
             return
 
         def work(job: Job) -> None:
-            job.send(speech_jobs.speak(job, self._models, order.selection, order.text, order.voice, order.seed))
+            job.send(speech_jobs.speak(
+                job, self._models, order.selection, order.text, order.voice, order.seed, order.speed
+            ))
 
         self._speech_job("Synthesizing", work, order)
 

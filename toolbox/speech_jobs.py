@@ -29,33 +29,35 @@ def draw_seed() -> int:
 
 def clone(
     job: Reporter, models: Models, selection: Selection, text: str, voice: VoiceChoice, seed: int, *,
-    trim_silences: bool = False, on_take: Callable[[Take], None],
+    speed: float = 1.0, trim_silences: bool = False, on_take: Callable[[Take], None],
 ) -> Generator[Piece, None, Voiced]:
     """Text to sound, for a ``Stream``; ``on_take`` gets the mels when all are there."""
     assert voice.embed is not None
     _, voiced = yield from say(
         models.cloner("synthesizer", selection).synthesizer, models.cloner("vocoder", selection).vocoder,
-        text, voice.embed, seed=seed, trim_silences=trim_silences, progress=job.progress,
-        on_spoken=lambda spoken: on_take(_take(text, voice, seed, spoken)),
+        text, voice.embed, seed=seed, speed=speed, trim_silences=trim_silences, progress=job.progress,
+        on_spoken=lambda spoken: on_take(_take(text, voice, seed, speed, spoken)),
     )
     return voiced
 
 
 def speak(
-    job: Reporter, models: Models, selection: Selection, text: str, voice: VoiceChoice, seed: int
+    job: Reporter, models: Models, selection: Selection, text: str, voice: VoiceChoice, seed: int,
+    speed: float = 1.0,
 ) -> Take:
     """Text to mels."""
     assert voice.embed is not None
     synthesizer = models.cloner("synthesizer", selection).synthesizer
-    return _take(text, voice, seed, list(synthesizer.stream(text, voice.embed, seed=seed, progress=job.progress)))
+    spoken = synthesizer.stream(text, voice.embed, seed=seed, speed=speed, progress=job.progress)
+    return _take(text, voice, seed, speed, list(spoken))
 
 
-def _take(text: str, voice: VoiceChoice, seed: int, spoken: Sequence[Any]) -> Take:
+def _take(text: str, voice: VoiceChoice, seed: int, speed: float, spoken: Sequence[Any]) -> Take:
     segments = [part.segment for part in spoken]
     return Take(
         text, voice, seed, tuple(part.mel for part in spoken), tuple(part.alignment for part in spoken),
         tuple(SegmentInfo(str(s.text), bool(s.ok), tuple(s.warnings)) for s in segments),
-        tuple(part.pause for part in spoken),
+        tuple(part.pause for part in spoken), speed=speed,
     )
 
 
@@ -74,7 +76,7 @@ def say_again(
 ) -> Take:
     """The same take with one segment spoken anew."""
     text = take.segments[index].text
-    new = speak(job, models, selection, text, take.voice, seed)
+    new = speak(job, models, selection, text, take.voice, seed, take.speed)
     warnings = tuple(dict.fromkeys(warning for segment in new.segments for warning in segment.warnings))
     segment = SegmentInfo(text, all(part.ok for part in new.segments), warnings)
     return replace(
@@ -134,6 +136,7 @@ def export(result: Result, path: Path) -> Path:
         voice=result.voice_id,
         trim_silences=result.trim_silences,
         retakes=take.retakes,
+        speed=take.speed,
     )
     return speech.save(path if path.suffix else path.with_suffix(".wav"))
 

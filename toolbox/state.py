@@ -11,6 +11,7 @@ from typing import Any
 
 from PyQt5.QtCore import QObject, pyqtSignal
 
+from synthesizer.speed import SPEEDS
 from toolbox.records import (
     Activity,
     Clip,
@@ -109,7 +110,7 @@ class ToolboxState(QObject):
     log_added = pyqtSignal(object)
     status_changed = pyqtSignal(str)
     options_changed = pyqtSignal()
-    """seed, use_seed, trim_silences, auto_next or auto_play."""
+    """seed, use_seed, speed_percent, trim_silences, auto_next or auto_play."""
 
     def __init__(self, parent: QObject | None = None) -> None:
         super().__init__(parent)
@@ -135,7 +136,8 @@ class ToolboxState(QObject):
         self._status = ""
         self._next_id = 0
         self._options: dict[str, Any] = {
-            "seed": 0, "use_seed": False, "trim_silences": False, "auto_next": True, "auto_play": True,
+            "seed": 0, "use_seed": False, "speed_percent": 100, "trim_silences": False, "auto_next": True,
+            "auto_play": True,
         }
 
     def new_id(self) -> int:
@@ -248,6 +250,16 @@ class ToolboxState(QObject):
         return bool(self._options["use_seed"])
 
     @property
+    def speed_percent(self) -> int:
+        """Of the usual speed: 50 to 200."""
+        return int(self._options["speed_percent"])
+
+    @property
+    def speed(self) -> float:
+        """As a multiple of the usual one."""
+        return self.speed_percent / 100
+
+    @property
     def trim_silences(self) -> bool:
         return bool(self._options["trim_silences"])
 
@@ -262,9 +274,11 @@ class ToolboxState(QObject):
         return bool(self._options["auto_play"])
 
     def set_option(self, name: str, value: Any) -> None:
-        """Set seed, use_seed, trim_silences, auto_next or auto_play."""
+        """Set seed, use_seed, speed_percent, trim_silences, auto_next or auto_play."""
         if name not in self._options:
             raise KeyError(name)
+        if name == "speed_percent":
+            value = min(max(int(value), round(100 * SPEEDS[0])), round(100 * SPEEDS[1]))
         if self._options[name] != value:
             self._options[name] = value
             self.options_changed.emit()

@@ -154,6 +154,7 @@ class Program:
         self.state = ToolboxState()
         for name in ("trim_silences", "auto_next", "auto_play"):
             self.state.set_option(name, self.settings.flag(f"option/{name}", getattr(self.state, name)))
+        self.state.set_option("speed_percent", self.settings.number("option/speed_percent", 100))
         if seed is not None:
             self.state.set_option("seed", seed)
             self.state.set_option("use_seed", True)

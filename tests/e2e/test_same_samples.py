@@ -22,8 +22,8 @@ class Quiet:
         self.sent.append(partial)
 
 
-@pytest.mark.parametrize(("vocoder", "trim"), [("default", False), ("griffin-lim", True)])
-def test_the_window_and_the_pipeline_agree(models_dir, clip, vocoder, trim):
+@pytest.mark.parametrize(("vocoder", "trim", "speed"), [("default", False, 1.0), ("griffin-lim", True, 0.8)])
+def test_the_window_and_the_pipeline_agree(models_dir, clip, vocoder, trim, speed):
     from models.registry import ModelRegistry
     from toolbox.jobs import embed_clip, load_clips
     from toolbox.model_choice import Models, Selection
@@ -33,7 +33,7 @@ def test_the_window_and_the_pipeline_agree(models_dir, clip, vocoder, trim):
     from toolbox.vocoding import Stream
 
     cloner = VoiceCloner(ModelRegistry((models_dir,)), vocoder=vocoder, device="cpu")
-    speech = cloner.clone(TEXT, clip, seed=11, trim_silences=trim)
+    speech = cloner.clone(TEXT, clip, seed=11, speed=speed, trim_silences=trim)
 
     models, selection, job = Models((models_dir,)), Selection(vocoder=vocoder, device="cpu"), Quiet()
     load_clips(job, [clip])
@@ -41,7 +41,7 @@ def test_the_window_and_the_pipeline_agree(models_dir, clip, vocoder, trim):
     voice = VoiceChoice("clip", "Anna", embed_clip(job, models, selection, loaded.wav, 16000).embed)
     takes = []
     stream = Stream(clone(
-        job, models, selection, TEXT, voice, 11, trim_silences=trim, on_take=takes.append
+        job, models, selection, TEXT, voice, 11, speed=speed, trim_silences=trim, on_take=takes.append
     ))
     pieces = list(stream)
     voiced, take = stream.result, takes[0]
@@ -50,7 +50,7 @@ def test_the_window_and_the_pipeline_agree(models_dir, clip, vocoder, trim):
     assert np.array_equal(np.concatenate([piece.wav for piece in pieces]), voiced.wav)
     assert np.array_equal(voiced.wav, speech.wav)
 
-    apart = speak(job, models, selection, TEXT, voice, 11)
+    apart = speak(job, models, selection, TEXT, voice, 11, speed)
     assert np.array_equal(apart.mel, take.mel)
     assert np.array_equal(Stream(sound(job, models, selection, apart, trim_silences=trim)).finish().wav, voiced.wav)
 

@@ -115,6 +115,22 @@ def test_a_model_of_fast_readers_speaks_slower(tiny, detail):
         dataclasses.replace(tiny.cfg, stretch=3.0)
 
 
+@pytest.mark.parametrize(("speed", "times"), [(0.5, 2.0), (1.25, 0.8)])
+def test_speed_changes_lengths_and_pauses_only(tiny, speed, times):
+    torch.nn.init.constant_(tiny.decoder.stop_proj.bias, 50.0)
+    usual = Synthesizer(tiny).synthesize("Hello there.\nGood morning.", EMBED, seed=1)
+    other = Synthesizer(tiny).synthesize("Hello there.\nGood morning.", EMBED, seed=1, speed=speed)
+    assert [mel.shape[1] for mel in other.mels] == [round(times * mel.shape[1]) for mel in usual.mels]
+    assert other.pauses == pytest.approx([times * pause for pause in usual.pauses]) and usual.pauses[0] > 0
+    assert other.segments == usual.segments
+
+
+@pytest.mark.parametrize("speed", [0.0, -1.0, 0.49, 2.1, float("nan")])
+def test_impossible_speeds_are_text_errors(tiny, speed):
+    with pytest.raises(TextError, match="speed must be between"):
+        next(Synthesizer(tiny).stream("hello", EMBED, speed=speed))
+
+
 def test_a_line_says_the_same_alone_and_in_a_batch(tiny):
     torch.nn.init.constant_(tiny.decoder.stop_proj.bias, 50.0)
     synthesizer = Synthesizer(tiny)

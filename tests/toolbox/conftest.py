@@ -29,15 +29,15 @@ class FakeEncoder:
 
 
 class FakeSynthesizer:
-    """One segment a sentence, four frames a character, with a seed-dependent mel."""
+    """One segment a sentence, four frames a character at usual speed, with a seed-dependent mel."""
 
     name = "fake-synthesizer"
 
-    def stream(self, text, embed, seed=None, progress=None):
+    def stream(self, text, embed, seed=None, speed=1.0, progress=None):
         sentences = [part.strip() for part in text.split(".") if part.strip()]
         rng = np.random.default_rng(seed)
         for number, sentence in enumerate(sentences, 1):
-            frames = 4 * len(sentence)
+            frames = 2 * round(2 * len(sentence) / speed)
             mel = rng.uniform(-4, 4, (80, frames)).astype(np.float32) * (1 + embed[0])
             warnings = ["words were repeated"] if "again again" in sentence else []
             segment = SimpleNamespace(text=sentence, ok=not warnings, warnings=warnings)

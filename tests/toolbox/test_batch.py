@@ -80,6 +80,8 @@ def test_a_changed_row_is_done_again_and_foreign_files_are_left_alone(cloner, cl
     assert run_batch(changed, cloner).done == 1
     assert run_batch(changed, cloner).skipped == 1
     assert run_batch(changed, cloner, trim_silences=True).done == 1
+    assert run_batch(changed, cloner, trim_silences=True, speed=0.8).done == 1
+    assert run_batch(changed, cloner, trim_silences=True, speed=0.8).skipped == 1
 
     original = clip.read_bytes()
     summary = run_batch(read_jobs(write_jobs(tmp_path, "clip.wav,One.,clip.wav\n"), 1), cloner)

@@ -42,6 +42,11 @@ def test_one_shot(run, clip, tmp_path):
     assert (tmp_path / "new/out.flac").stat().st_size > 100
 
 
+def test_slow_speech_takes_longer(run, clip):
+    for speed, seconds in ((1, "0.2 s"), (0.5, "0.5 s")):
+        assert seconds in run("--reference", clip, "--text", "Hello.", "--output", "o.wav", "--speed", speed)[1]
+
+
 def test_the_same_seed_writes_the_same_file(run, clip, tmp_path):
     for name in ("a", "b"):
         assert run("--reference", clip, clip, "--text", "Hello.", "--output", name, "--seed", 5)[0] == 0
@@ -75,6 +80,8 @@ def test_text_from_a_file_and_from_a_pipe(run, clip, tmp_path, arguments):
         ["--reference", "c.wav", "--text", "a", "-v", "x.pt", "--vocoder", "griffin-lim"],
         ["--batch", "jobs.csv", "--text", "a"],
         ["--seed", "many"],
+        ["--reference", "c.wav", "--text", "a", "--speed", "3"],
+        ["--speed", "nan"],
         ["--unknown"],
     ],
 )

@@ -174,6 +174,21 @@ def test_a_result_of_vocoding_alone_is_said_again_with_its_take(ready, qtbot):
     assert ready.state.results[0].take.retakes and ready.state.results[0].take is ready.state.take
 
 
+def test_a_sentence_is_said_again_at_the_speed_of_its_take(ready, qtbot):
+    ready.state.set_text("One is here. Two is there.")
+    ready.state.set_option("speed_percent", 50)
+    ready.speech.clone()
+    wait(qtbot, lambda: ready.state.results and not ready.state.activity)
+    before = ready.state.results[0].take
+    ready.state.set_option("speed_percent", 100)
+    ready.speech.say_again(0)
+    wait(qtbot, lambda: ready.state.results[0].take.retakes)
+    after = ready.state.results[0].take
+    assert before.speed == after.speed == 0.5
+    assert [mel.shape for mel in after.mels] == [mel.shape for mel in before.mels]
+    assert after.mels[0].shape[1] == 8 * len("One is here")
+
+
 def test_an_error_is_a_sentence_and_nothing_is_lost(ready, qtbot, cloner, monkeypatch):
     def broken(*args, **kwargs):
         raise ModelError("The synthesizer is damaged: fetch it again.")

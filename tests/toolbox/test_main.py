@@ -7,10 +7,10 @@ from toolbox import cli
 
 
 def test_marks_of_a_generated_file_and_of_another(cloner, clip, tmp_path, capsys):
-    path = cloner.clone("Hello.", clip, seed=3).save(tmp_path / "o.wav")
+    path = cloner.clone("Hello.", clip, seed=3, speed=0.75).save(tmp_path / "o.wav")
     assert program.main(["marks", str(path)]) == 0
     out = capsys.readouterr().out
-    assert "is synthetic speech" in out and "Hello." in out and "fake-vocoder" in out
+    assert "is synthetic speech" in out and "Hello." in out and "0.75" in out and "fake-vocoder" in out
     assert program.main(["marks", str(clip)]) == 1
     assert "no mark" in capsys.readouterr().out
     assert program.main(["marks", str(tmp_path / "absent.wav")]) == 1

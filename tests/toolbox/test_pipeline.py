@@ -156,6 +156,14 @@ def test_similarity_is_a_cosine(cloner, clip):
         cloner.similarity(wav)
 
 
+def test_slow_speech_takes_longer_and_says_so_in_its_mark(cloner, clip, tmp_path):
+    usual = cloner.clone("Hello there.", clip, seed=1)
+    slow = cloner.clone("Hello there.", clip, seed=1, speed=0.5)
+    assert slow.mel.shape[1] == 2 * usual.mel.shape[1] and slow.seconds > 1.9 * usual.seconds
+    mark = parse_metadata(read_metadata(slow.save(tmp_path / "slow.wav")))
+    assert mark == slow.provenance and mark.speed == 0.5 and usual.provenance.speed == 1.0
+
+
 @pytest.mark.parametrize("suffix", [".wav", ".flac", ".ogg"])
 def test_saved_files_say_that_they_are_synthetic(cloner, clip, tmp_path, suffix):
     text = "Grüße, “world”. " + "A long text goes in whole. " * 300

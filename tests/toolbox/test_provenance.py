@@ -15,10 +15,12 @@ def test_the_mark_survives_its_tags():
     again = replace(MARK, retakes=((1, 77), (4, 0)))
     assert again.metadata()["retakes"] == "2:77 5:0"
     assert parse_metadata(again.metadata()) == again
+    slow = replace(MARK, speed=0.85)
+    assert slow.metadata()["speed"] == "0.85" and parse_metadata(slow.metadata()) == slow
     assert parse_metadata({**MARK.metadata(), "trim_silences": "yes"}) != MARK
 
 
-@pytest.mark.parametrize("change", [{"synthetic": "no"}, {"seed": "many"}, {"retakes": "2 7"}])
+@pytest.mark.parametrize("change", [{"synthetic": "no"}, {"seed": "many"}, {"retakes": "2 7"}, {"speed": "fast"}])
 def test_other_tags_are_no_mark(change):
     assert parse_metadata({**MARK.metadata(), **change}) is None
 

@@ -25,10 +25,11 @@ def test_text_clips_and_results_come_back_after_a_crash(qtbot, cloner, tmp_path,
     control, recovery = program(cloner, tmp_path)
     state = control.state
     state.set_text("What was typed.")
+    state.set_option("speed_percent", 80)
     control.add_clip(speechlike(1.0), 16000, "Me", "Recording 1", source="recording")
     wav = (0.5 * speechlike(1.0, seed=2)).astype(np.float32)
     voice = VoiceChoice("clip", "Me", None)
-    take = Take("Hello.", voice, 5, (np.zeros((80, 4)),), (), (SegmentInfo("Hello."),), (0.0,), ((0, 7),))
+    take = Take("Hello.", voice, 5, (np.zeros((80, 4)),), (), (SegmentInfo("Hello."),), (0.0,), ((0, 7),), 0.8)
     models = tuple(ModelInfo(kind, "tiny") for kind in KINDS)
     state.add_result(Result(state.new_id(), "Me: Hello.", "Me", take, wav, 16000, models=models))
     assert recovery.shutdown(keep=True) and control.shutdown()
@@ -39,10 +40,10 @@ def test_text_clips_and_results_come_back_after_a_crash(qtbot, cloner, tmp_path,
         recovery.start()
     recovery.restore(blocker.args[0])
     qtbot.waitUntil(lambda: len(control.state.results) == 1, timeout=10000)
-    assert control.state.text == "What was typed."
+    assert control.state.text == "What was typed." and control.state.speed == 0.8
     assert [clip.name for clip in control.state.clips] == ["Recording 1"]
     back = control.state.results[0]
-    assert back.take.retakes == ((0, 7),)
+    assert back.take.retakes == ((0, 7),) and back.take.speed == 0.8
     assert back.name == "Me: Hello." and np.allclose(back.wav, wav, atol=1e-3)
     assert recovery.shutdown() and control.shutdown()
 

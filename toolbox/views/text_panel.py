@@ -22,6 +22,7 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
+from synthesizer.speed import SPEEDS
 from toolbox.state import KINDS, DeviceChoice, ModelChoice, Take, ToolboxState, VoiceChoice
 from toolbox.views.icons import icon, icon_button
 from toolbox.views.pieces import BUSY, ElidedComboBox, ElidedLabel, FailedSegments, counted, enable, fill
@@ -40,11 +41,11 @@ NO_TAKE = "There is no spectrogram yet: synthesize first"
 _SENTENCE_ENDS = re.compile(r"[.!?…]+(?=\s|$)|\n+")
 
 
-def count_words(text: str) -> str:
+def count_words(text: str, speed: float = 1.0) -> str:
     """The length of a text in words: "132 characters · 2 sentences · about 9 s"."""
     spoken = " ".join(text.split())
     sentences = sum(any(c.isalnum() for c in part) for part in _SENTENCE_ENDS.split(text))
-    seconds = max(1, round(len(spoken) / CHARACTERS_PER_SECOND)) if sentences else 0
+    seconds = max(1, round(len(spoken) / CHARACTERS_PER_SECOND / speed)) if sentences else 0
     duration = f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02d} s"
     about = f" · about {duration}" if seconds else ""
     return f"{counted(len(spoken), 'character')} · {counted(sentences, 'sentence')}{about}"
@@ -96,7 +97,7 @@ class TextPanel(QWidget):
     cancel_requested = pyqtSignal()
     text_edited = pyqtSignal(str)
     option_changed = pyqtSignal(str, object)
-    """Name (seed, use_seed, trim_silences or auto_play) and value."""
+    """Name (seed, use_seed, speed_percent, trim_silences or auto_play) and value."""
     model_chosen = pyqtSignal(str, str)
     """Kind and name."""
     compute_device_chosen = pyqtSignal(str)
@@ -162,12 +163,31 @@ class TextPanel(QWidget):
         layout.setSpacing(5)
         layout.addWidget(self.voice_line)
         layout.addWidget(self.text_edit, 3)
-        layout.addWidget(self.count_line)
+        layout.addLayout(self._build_length())
         layout.addLayout(self._build_buttons())
         layout.addLayout(self._build_options())
         layout.addLayout(self._build_models())
         layout.addWidget(self.failed_segments)
         layout.addLayout(self._build_plots(), 4)
+
+    def _build_length(self) -> QHBoxLayout:
+        self.speed_spin = QSpinBox(self)
+        self.speed_spin.setObjectName("speed_spin")
+        self.speed_spin.setAccessibleName("Speed in percent")
+        self.speed_spin.setToolTip("How fast to speak; 100 % is as usual, the pitch stays")
+        self.speed_spin.setRange(*(round(100 * speed) for speed in SPEEDS))
+        self.speed_spin.setSingleStep(5)
+        self.speed_spin.setSuffix(" %")
+        self.speed_spin.setKeyboardTracking(False)
+        self.speed_spin.valueChanged.connect(lambda value: self.option_changed.emit("speed_percent", int(value)))
+        speed_label = QLabel("Spee&d", self)
+        speed_label.setBuddy(self.speed_spin)
+        row = QHBoxLayout()
+        row.setSpacing(3)
+        row.addWidget(self.count_line, 1)
+        row.addWidget(speed_label)
+        row.addWidget(self.speed_spin)
+        return row
 
     def _build_buttons(self) -> QHBoxLayout:
         row = QHBoxLayout()
@@ -301,8 +321,10 @@ class TextPanel(QWidget):
         for check, on in ((self.seed_check, state.use_seed), (self.trim_silences, state.trim_silences),
                           (self.auto_play, state.auto_play)):
             check.setChecked(on)
-        with QSignalBlocker(self.seed_spin):
+        with QSignalBlocker(self.seed_spin), QSignalBlocker(self.speed_spin):
             self.seed_spin.setValue(state.seed)
+            self.speed_spin.setValue(state.speed_percent)
+        self._show_count()
         why = "" if state.use_seed else " (tick Seed first: without it each run draws its own)"
         for widget, tip in ((self.seed_spin, "The number that decides how it is said"), (self.seed_new, "New seed")):
             widget.setEnabled(state.use_seed)
@@ -327,7 +349,7 @@ class TextPanel(QWidget):
         self._update_enabled()
 
     def _show_count(self) -> None:
-        self.count_line.setText(count_words(self.text_edit.toPlainText()))
+        self.count_line.setText(count_words(self.text_edit.toPlainText(), self._state.speed))
 
     def _update_enabled(self) -> None:
         voice, take, activity = self._state.voice, self._state.take, self._state.activity
@@ -359,6 +381,7 @@ class TextPanel(QWidget):
         if not button.isEnabled():
             return
         self.seed_spin.interpretText()
+        self.speed_spin.interpretText()
         self.flush()
         intent.emit()
 

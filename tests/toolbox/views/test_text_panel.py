@@ -221,6 +221,12 @@ def test_options_are_asked_for_and_shown(qtbot, panel, state):
     count = len(changes)
     state.set_option("seed", 5)
     assert panel.seed_spin.value() == 5 and len(changes) == count
+    panel.text_edit.setPlainText("a" * 140)
+    panel.speed_spin.setValue(50)
+    assert changes[-1] == ("speed_percent", 50) and state.speed == 0.5
+    assert panel.count_line.text().endswith("about 20 s")
+    state.set_option("speed_percent", 999)
+    assert state.speed_percent == panel.speed_spin.value() == 200
 
 
 def test_a_seed_still_being_typed_counts(qtbot, ready, state):
