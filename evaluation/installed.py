@@ -25,6 +25,8 @@ class Model:
     size: int = 0
     left_out: bool = False
     """Whether its card says that the held-out speakers were not trained on."""
+    precision: str = ""
+    """Of the weights of a vocoder that speaks sample by sample: one of ``vocoder.config.PRECISIONS``, "" its usual."""
 
 
 GRIFFIN_LIM_MODEL = Model("vocoder", GRIFFIN_LIM, architecture="no network")
@@ -60,4 +62,7 @@ def load_model(model: Model) -> Any:
     from toolbox.pipeline import VoiceCloner
 
     cloner = VoiceCloner(**{model.kind: str(model.path or model.name)}, device="cpu")
-    return getattr(cloner, model.kind)
+    loaded = getattr(cloner, model.kind)
+    if model.precision:
+        loaded.precision = model.precision
+    return loaded

@@ -1,7 +1,8 @@
 """How well vocoders give back held-out recordings from their mels (copy synthesis); knows no text and no voices.
 
 ``python -m evaluation.vocoders CORPUS [--vocoder NAME_OR_PATH ...] [--clips 40]`` prints a table; without names, all
-installed vocoders are measured.
+installed vocoders are measured. ``--precision float32 int16 int8`` measures what rounding the weights of those costs
+that speak sample by sample.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -23,6 +25,7 @@ from models.environment import prepare_environment
 from models.registry import ModelRegistry
 from training.cli import add_verbose_argument, run_command
 from training.corpus import Utterance
+from vocoder.config import PRECISIONS
 
 VERSION = 1
 """Part of the cache's keys: raise it when ``measure_copy`` measures otherwise."""
@@ -68,8 +71,9 @@ def copy_synthesis(
     """Name -> mean figures: each model's, and those of "the recording itself"."""
     result = {}
     for model in (None, *models):
-        name = model.name if model else "the recording itself"
+        name = ", ".join(filter(None, (model.name, model.precision))) if model else "the recording itself"
         settings = ["copy", VERSION, model.sha256 or model.name if model else "", have("pesq"), have("pystoi")]
+        settings += [model.precision] if model and model.precision else []
         keys = [cache_key(settings, clip_hash(clip.path)) for clip in clips]
         with progress_bar(f"copies by {name}") as bar:
             rows = compute(cache, partial(measure_copy, model=model), clips, keys, processes=processes, progress=bar)
@@ -89,6 +93,13 @@ def copy_table(figures: dict[str, Value]) -> str:
     return table(head, rows)
 
 
+def _forms(model: Model, precisions: Sequence[str]) -> list[Model]:
+    """The model as it is, or once with each precision, if it can have them."""
+    if not precisions or model.architecture not in ("wavernn", "wavenet"):
+        return [model]
+    return [replace(model, precision=precision) for precision in precisions]
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Exit status of the command."""
     prepare_environment()
@@ -97,6 +108,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("corpus", type=Path)
     parser.add_argument("--vocoder", action="append", metavar="NAME_OR_PATH", help="repeat for more; default: all")
+    parser.add_argument("--precision", nargs="+", choices=PRECISIONS, default=[], metavar="P", help=str(PRECISIONS))
     parser.add_argument("--clips", type=int, default=40)
     parser.add_argument("--cache", type=Path, default=DEFAULT_FOLDER)
     parser.add_argument("-n", "--n_processes", type=int, default=0, help="default: one a core")
@@ -110,6 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             if args.vocoder
             else installed_models(registry, "vocoder")
         )
+        models = [form for model in models for form in _forms(model, args.precision)]
         clips = spread(held_out(args.corpus).clips, args.clips)
         figures = copy_synthesis(clips, list(dict.fromkeys(models)), Cache(args.cache), args.n_processes)
         print(copy_table(figures))

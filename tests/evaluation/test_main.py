@@ -9,7 +9,7 @@ import evaluation.__main__ as program
 from audio.errors import Cancelled
 from evaluation import clones, measures, speech, speed, vocoders
 from evaluation.cache import FILE_NAME
-from evaluation.installed import GRIFFIN_LIM_MODEL, installed_models
+from evaluation.installed import GRIFFIN_LIM_MODEL, installed_models, load_model
 from evaluation.page import render
 from evaluation.report import table
 from models.registry import ModelRegistry
@@ -88,6 +88,23 @@ def test_the_vocoders_alone(tiny, tmp_path, corpus, capsys):
     assert str(weights) in printed and "griffin-lim" in printed and "the recording itself" in printed
     assert vocoders.main([*command, "--vocoder", "unheard-of"]) == 1
     assert "There is no vocoder" in capsys.readouterr().err
+
+
+def test_a_vocoder_in_several_precisions(tiny, tmp_path, corpus, monkeypatch, capsys):
+    heard = []
+
+    def measure(clip, model):
+        heard.append(load_model(model).precision if model and model != GRIFFIN_LIM_MODEL else None)
+        return dict.fromkeys([*vocoders.COLUMNS, "speed"], 1.0)
+
+    monkeypatch.setattr(vocoders, "measure_copy", measure)
+    command = [str(corpus), "--clips", "1", "--cache", str(tmp_path / "c"), "-n", "1"]
+    assert vocoders.main([*command, "--precision", "float32", "int8"]) == 0
+    assert heard == [None, "float32", "int8", None]
+    printed = capsys.readouterr().out
+    assert "| default, float32 |" in printed and "| default, int8 |" in printed and "| griffin-lim |" in printed
+    assert vocoders.main([*command, "--precision", "float32", "int16"]) == 0
+    assert heard[4:] == ["int16"], "the others are in the cache"
 
 
 def test_stopping_keeps_what_was_computed(tiny, tmp_path, corpus, monkeypatch, capsys):
