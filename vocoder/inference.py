@@ -36,7 +36,7 @@ DEFAULT_PRECISION = "int16"
 TARGET_SAMPLES = 8000
 OVERLAP_SAMPLES = 800
 # What lies behind the network is done for so many samples at a time: so memory stays bounded, and it can be stopped.
-SOUND_SAMPLES = 64_000
+SOUND_SAMPLES = 32_000
 # The generation ends in the middle of breath or noise: the original fades its last frames.
 TAIL_FRAMES = 20
 # The first piece is heard soon, later ones cost fewer calls; frames of 12.5 ms.
