@@ -37,7 +37,8 @@ TARGET_SAMPLES = 8000
 OVERLAP_SAMPLES = 800
 # What lies behind the network is done for so many samples at a time: so memory stays bounded, and it can be stopped.
 SOUND_SAMPLES = 32_000
-# The generation ends in the middle of breath or noise: the original fades its last frames.
+# The generation ends in the middle of breath or noise: the original fades its last frames. A sound that is matched to
+# the mel ends as that does, and keeps its last consonant.
 TAIL_FRAMES = 20
 # The first piece is heard soon, later ones cost fewer calls; frames of 12.5 ms.
 PIECE_FRAMES = (8, 12, 16, 24, 32)
@@ -170,7 +171,7 @@ class SampleVocoder:
     def _faded(self, wav: npt.NDArray[np.float32], first: int, length: int) -> npt.NDArray[np.float32]:
         """wav, which begins at sample `first` of `length`, with its part of the fade at the end."""
         tail = TAIL_FRAMES * self.cfg.hop_length
-        if length <= tail:
+        if length <= tail or self.cfg.matching:
             return wav
         to_end = np.arange(length - 1 - first, length - 1 - first - len(wav), -1)
         return wav * np.minimum(to_end / (tail - 1), 1.0).astype(np.float32)

@@ -117,10 +117,12 @@ def test_a_stream_can_be_cancelled_and_left(tiny_network, random_mel):
         next(pieces)
 
 
-def test_only_long_sounds_fade_out(tiny_network, random_mel):
+def test_only_long_sounds_fade_out_and_none_that_is_matched(tiny_network, random_mel):
     vocoder = WaveRNNVocoder(tiny_network(), target=2000, overlap=100)
     assert vocoder.vocode(random_mel(25), seed=0)[-1] == 0
     assert vocoder.vocode(random_mel(15), seed=0)[-1] != 0
+    matched = WaveRNNVocoder(tiny_network(matching=1), target=2000, overlap=100)
+    assert matched.vocode(random_mel(25), seed=0)[-1] != 0
 
 
 @pytest.mark.parametrize("mel", [np.zeros((80, 0)), np.zeros((40, 5)), np.zeros(80), np.full((80, 5), np.nan)])
