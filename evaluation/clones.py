@@ -17,7 +17,7 @@ from evaluation.report import progress_bar
 from evaluation.speech import System, Take, Trial, measure_reading, measure_take, measure_trial
 from evaluation.voices import Gallery, Voice, likeness, pitch_figures, scores
 from evaluation.words import PACKAGE, known_sentences, near_misses, plain
-from synthesizer.text.split import CHARS_PER_SECOND
+from synthesizer.speed import CHARS_PER_SECOND
 from training.corpus import Utterance
 
 VERSION = 1

@@ -9,7 +9,7 @@ from evaluation.encoders import CHANNELS
 from evaluation.report import Cell, table
 from evaluation.vocoders import copy_table
 from evaluation.words import DECOYS, SWAPPED
-from synthesizer.text.split import CHARS_PER_SECOND
+from synthesizer.speed import CHARS_PER_SECOND
 
 _INSTALL = {
     "pocketsphinx": "words",
@@ -127,7 +127,7 @@ def _alignment(figures: Value) -> Iterator[str]:
     yield (
         "Made-up sentences of 1 to 60 words, one in each voice in turn. A sentence fails when after all tries a "
         "segment of it skips, repeats, holds a sound, lacks its end or does not stop (`synthesizer.alignment`). The "
-        f"expected length is that at {CHARS_PER_SECOND:g} letters a second (`synthesizer.text.split`)"
+        f"expected length is that at {CHARS_PER_SECOND:g} letters a second (`synthesizer.speed`)"
         + (f"; the held-out readers take their time, {rate:.1f}.\n" if (rate := figures["readers_rate"]) else ".\n")
     )
     for name, row in figures["alignment"].items():

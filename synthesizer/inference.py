@@ -182,7 +182,7 @@ class Synthesizer:
         check_speed(speed)
         seed = secrets.randbelow(2**31) if seed is None else seed
         parts, ids = [], []
-        for part in split_text(text):
+        for part in split_text(text, speed=speed):
             if (line := self._ids_or_none(part.text)) is not None:
                 parts.append(part)
                 ids.append(line)
@@ -194,7 +194,7 @@ class Synthesizer:
             said += len(line)
             segment = SynthesizedSegment(part.text, best.seed, best.number, best.alignment)
             mel = self._finished(best, line, np.asarray(embed), speed)
-            yield Spoken(mel, best.line.attention, segment, part.pause / speed, said / total)
+            yield Spoken(mel, best.line.attention, segment, part.pause, said / total)
 
     def synthesize(
         self,

@@ -4,9 +4,9 @@ from typing import Protocol
 
 from audio.errors import TextError
 
-from .split import Segment, estimate_seconds, split_text
+from .split import Segment, split_text
 
-__all__ = ["FRONT_ENDS", "Segment", "TextFrontEnd", "estimate_seconds", "get_front_end", "split_text"]
+__all__ = ["FRONT_ENDS", "Segment", "TextFrontEnd", "get_front_end", "split_text"]
 
 FRONT_ENDS = ("arpabet", "rtvc")
 

@@ -13,11 +13,10 @@ SENTENCE_PAUSE = 0.25
 CLAUSE_PAUSE = 0.15
 BREATH_PAUSE = 0.05
 
-CHARS_PER_SECOND = 14.0
-PHONEMES_PER_SECOND = 12.0
+LONGEST_PAUSE = 60.0
 
 _TOKEN = re.compile(r"[^\s{}]*\{[^{}]*\}[^\s{}]*|\S+")
-_BRACED = re.compile(r"\{([^{}]*)\}")
+_PAUSE_MARK = re.compile(r"\[ *(?:pause +)?([0-9]+(?:\.[0-9]+)?|\.[0-9]+) *s *\]", re.IGNORECASE)
 _CLOSERS = "\"'”’)]»›*_"
 _ENDS = ".!?…。！？．｡‼⁇⁈⁉؟।"
 _STRONG = ";:；：—–―"
@@ -45,35 +44,34 @@ class Segment:
     pause: float
 
 
-def split_text(text: str, max_chars: int = 120, min_chars: int = 20) -> list[Segment]:
-    """``text`` cut at line breaks, sentence ends and, where a sentence is longer than about ``max_chars``, at
-    clauses and at last at spaces. Digits count five times: "1998" is as long as its words.
+def split_text(text: str, max_chars: int = 120, min_chars: int = 20, speed: float = 1.0) -> list[Segment]:
+    """``text`` cut at line breaks, pause marks, sentence ends and, where a sentence is longer than about
+    ``max_chars``, at clauses and at last at spaces. Digits count five times: "1998" is as long as its words.
 
     Sentences shorter than ``min_chars`` are joined with a neighbour of the same line, because very short texts
     come out worse. All words are kept, in order; phonemes in braces stay together. Lines without a word are
-    pauses. The list is empty when there is nothing to say.
+    pauses; at ``speed`` 2 all pauses are half as long. A mark like "[1.5 s]" or "[pause 1.5 s]" is a pause of
+    just that length, at most ``LONGEST_PAUSE``. The list is empty when there is nothing to say.
     """
     if max_chars < 1:
         raise ValueError(f"max_chars must be at least 1, not {max_chars}")
     segments: list[Segment] = []
+    asked: dict[int, float] = {}
     for line in re.split(r"\r\n|[\n\r\v\f\x85\u2028\u2029]", text):
-        pieces = [s for s in _split_line(line, max_chars, min_chars) if _has_words(s.text)]
-        if segments and segments[-1].pause < PARAGRAPH_PAUSE:
-            after = LINE_PAUSE if pieces else PARAGRAPH_PAUSE
-            segments[-1] = Segment(segments[-1].text, max(segments[-1].pause, after))
-        segments.extend(pieces)
-    if segments:
-        segments[-1] = Segment(segments[-1].text, 0.0)
-    return segments
-
-
-def estimate_seconds(text: str) -> float:
-    """How long ``text`` takes to say, in seconds, pauses included: 14 characters, or 12 phonemes, a second."""
-    phonemes = sum(len(m[1].split()) for m in _BRACED.finditer(text))
-    seconds = phonemes / PHONEMES_PER_SECOND
-    lines = [line for line in _BRACED.sub(" ", text).splitlines() if line.strip()]
-    seconds += sum(len(normalize_text(line)) for line in lines) / CHARS_PER_SECOND
-    return seconds + LINE_PAUSE * max(0, len(lines) - 1)
+        parts = _PAUSE_MARK.split(line)
+        for index, part in enumerate(parts[::2]):
+            pieces = [s for s in _split_line(part, max_chars, min_chars) if _has_words(s.text)]
+            if index == 0 and segments and segments[-1].pause < PARAGRAPH_PAUSE:
+                after = LINE_PAUSE if pieces else PARAGRAPH_PAUSE
+                segments[-1] = Segment(segments[-1].text, max(segments[-1].pause, after))
+            segments.extend(pieces)
+            if 2 * index + 1 < len(parts) and segments:
+                seconds = asked.get(len(segments) - 1, 0.0) + float(parts[2 * index + 1])
+                asked[len(segments) - 1] = min(seconds, LONGEST_PAUSE)
+    last = len(segments) - 1
+    return [
+        Segment(s.text, asked.get(i, s.pause / speed) if i < last else 0.0) for i, s in enumerate(segments)
+    ]
 
 
 def _has_words(text: str) -> bool:

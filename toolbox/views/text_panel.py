@@ -22,13 +22,12 @@ from PyQt5.QtWidgets import (
     QWidget,
 )
 
-from synthesizer.speed import SPEEDS
+from synthesizer.speed import CHARS_PER_SECOND, SPEEDS
 from toolbox.state import KINDS, DeviceChoice, ModelChoice, Take, ToolboxState, VoiceChoice
 from toolbox.views.icons import icon, icon_button
 from toolbox.views.pieces import BUSY, ElidedComboBox, ElidedLabel, FailedSegments, counted, enable, fill
 from toolbox.views.plots import AlignmentView, MelView
 
-CHARACTERS_PER_SECOND = 14
 MAX_SEED = 2**31 - 1
 DRAWN_SEEDS = 1_000_000
 """A seed of six digits can be read out and typed again."""
@@ -45,7 +44,7 @@ def count_words(text: str, speed: float = 1.0) -> str:
     """The length of a text in words: "132 characters · 2 sentences · about 9 s"."""
     spoken = " ".join(text.split())
     sentences = sum(any(c.isalnum() for c in part) for part in _SENTENCE_ENDS.split(text))
-    seconds = max(1, round(len(spoken) / CHARACTERS_PER_SECOND / speed)) if sentences else 0
+    seconds = max(1, round(len(spoken) / CHARS_PER_SECOND / speed)) if sentences else 0
     duration = f"{seconds} s" if seconds < 60 else f"{seconds // 60} min {seconds % 60:02d} s"
     about = f" · about {duration}" if seconds else ""
     return f"{counted(len(spoken), 'character')} · {counted(sentences, 'sentence')}{about}"

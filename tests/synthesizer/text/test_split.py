@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from synthesizer.text import Segment, estimate_seconds, split_text
-from synthesizer.text.split import LINE_PAUSE, PARAGRAPH_PAUSE, SENTENCE_PAUSE
+from synthesizer.text import Segment, split_text
+from synthesizer.text.split import LINE_PAUSE, LONGEST_PAUSE, PARAGRAPH_PAUSE, SENTENCE_PAUSE
 
 
 def texts(*args, **options):
@@ -102,8 +102,16 @@ def test_two_thousand_words_are_quick():
     assert time.perf_counter() - start < 2
 
 
-def test_length_in_seconds():
-    assert 3 < estimate_seconds("The weather is nice today, so we are going to the park.") < 5
-    assert estimate_seconds("1998") > 1
-    assert estimate_seconds("{HH AH0 L OW1}") == pytest.approx(1 / 3)
-    assert estimate_seconds("") == 0
+def test_pause_marks_are_pauses_of_that_length():
+    text = "One is here, [1.5 s] and two is there. [pause 2s][.5 S]\nThree is next. Four is last, is it? [3 s]"
+    usual = split_text(text, min_chars=0)
+    assert usual == [
+        Segment("One is here,", 1.5),
+        Segment("and two is there.", 2.5),
+        Segment("Three is next.", SENTENCE_PAUSE),
+        Segment("Four is last, is it?", 0.0),
+    ]
+    fast = split_text(text, min_chars=0, speed=2.0)
+    assert [s.pause for s in fast] == [1.5, 2.5, SENTENCE_PAUSE / 2, 0.0]
+    assert split_text("[2 s] Begin. [999 s] End.")[0] == Segment("Begin.", LONGEST_PAUSE)
+    assert texts("In [s] or [1 m] or 1 s") == ["In [s] or [1 m] or 1 s"]
