@@ -32,6 +32,7 @@ MAX_SEED = 2**31 - 1
 DRAWN_SEEDS = 1_000_000
 """A seed of six digits can be read out and typed again."""
 DEBOUNCE_MS = 150
+TEXT_TIP = "[1.5 s] is a pause of that length, {HH AH0 L OW1} are phonemes, a new line is a short pause"
 CLONE_TIP = "Synthesize and vocode: say the text in the chosen voice (Ctrl+Enter)"
 SYNTHESIZE_TIP = "Synthesize only: make the mel spectrogram, and no sound yet"
 VOCODE_TIP = "Vocode only: make sound of the spectrogram below"
@@ -151,6 +152,7 @@ class TextPanel(QWidget):
         self.text_edit = _TextEdit(self)
         self.text_edit.setObjectName("text_edit")
         self.text_edit.setAccessibleName("Text to say")
+        self.text_edit.setToolTip(TEXT_TIP)
         self.text_edit.textChanged.connect(self._text_typed)
         self.count_line = ElidedLabel(self)
         self.count_line.setObjectName("count_line")
