@@ -141,8 +141,7 @@ def sample_rows(name: str, vocoder: SampleVocoder, lengths: Sequence[tuple[int, 
     def row(seconds: int, batched: bool) -> Row:
         length = seconds * vocoder.sample_rate
         old = fixed_plan(length, TARGET_SAMPLES, OVERLAP_SAMPLES) if batched else FoldPlan(length, 1, length, 0)
-        vocoder.batched = batched
-        new = vocoder.plan(length // vocoder.cfg.hop_length + 1)
+        new = vocoder.plan(length // vocoder.cfg.hop_length + 1) if batched else old
         ways: dict[str, Callable[[], float]] = {
             "plain": lambda: plain.steps_per_second(old.count) * seconds / old.width
         }

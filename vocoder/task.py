@@ -40,7 +40,7 @@ def default_trainer() -> TrainerConfig:
     )
 
 
-PREDICTION, MATCHING = 32, 8
+PREDICTION, MATCHING = 32, 16
 """Of new vocoders; the public WaveRNN has neither."""
 
 
