@@ -60,6 +60,7 @@ class Speaker:
         if precision not in PRECISIONS:
             raise ValueError(f"precision {precision!r} is unknown; use one of {', '.join(PRECISIONS)}")
         self.network = network
+        self.precision = precision
         self._compiled_loop: Callable[[Tensor, int], Loop] | None = None
         if next(network.parameters()).device.type == "cpu":
             try:

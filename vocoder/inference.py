@@ -74,7 +74,7 @@ class SampleVocoder:
         network: used on the device it is on and put in eval mode while it works.
         target, overlap: samples of a fold and of what it shares with its neighbours.
         batched: False speaks the whole mel as one fold: no joints, but slower.
-        precision: of the weights on a CPU, one of ``vocoder.config.PRECISIONS``.
+        precision: of the weights on a CPU, one of ``vocoder.config.PRECISIONS``; may be changed between two sounds.
 
     The weights are read when the first sound is made; make another vocoder when they have changed.
     """
@@ -164,7 +164,7 @@ class SampleVocoder:
             first += len(wav)
 
     def _ready(self) -> Speaker:
-        if self._speaker is None:
+        if self._speaker is None or self._speaker.precision != self.precision:
             self._speaker = Speaker(self.network, self.precision)
         return self._speaker
 

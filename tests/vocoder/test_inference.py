@@ -134,6 +134,13 @@ def test_what_is_no_mel_is_an_audio_error(tiny_network, mel):
             vocoder.stream(mel)
 
 
+def test_the_precision_may_change_between_two_sounds(tiny_network, random_mel):
+    vocoder, sounds = WaveRNNVocoder(tiny_network(mode="MOL")), []
+    for vocoder.precision in ("float32", "int8", "float32"):
+        sounds.append(vocoder.vocode(random_mel(6), seed=0))
+    assert np.array_equal(sounds[0], sounds[2]) and not np.array_equal(sounds[0], sounds[1])
+
+
 def test_impossible_folds_are_an_audio_error(tiny_network, random_mel):
     with pytest.raises(AudioError, match="target"):
         WaveRNNVocoder(tiny_network(), target=0).vocode(random_mel(4))
