@@ -447,8 +447,7 @@ def _load_synthesizer(registry: Any, name: str, device: Any) -> Any:
     from synthesizer.inference import Synthesizer
 
     synthesizer = Synthesizer(registry.load(name, "synthesizer", device), device)
-    # The front end reads its dictionary (0.2 s) with the first text: that is part of loading.
-    synthesizer.front_end.encode("a")
+    synthesizer.prepare()
     return synthesizer
 
 

@@ -220,6 +220,15 @@ def test_rtvc_names(tiny, tmp_path, speechlike):
     assert Synthesizer.griffin_lim(mel).shape == (16000,)
 
 
+def test_what_is_prepared_is_not_made_again(tiny):
+    synthesizer = Synthesizer(tiny)
+    synthesizer.prepare()
+    weights, front_end = synthesizer._weights, synthesizer._front_end
+    assert weights is not None and front_end is not None
+    synthesizer.synthesize("hello", EMBED, seed=1)
+    assert synthesizer._weights is weights and synthesizer._front_end is front_end
+
+
 def test_a_missing_model_is_named(tmp_path):
     with pytest.raises(ModelError, match="nowhere"):
         Synthesizer(tmp_path / "nowhere.pt").load()
