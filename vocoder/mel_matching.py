@@ -1,9 +1,10 @@
 """Bringing a sound nearer to the mel spectrogram that it was spoken from; knows no network.
 
-What is drawn sample by sample is as loud as the mel says only on average. Each round measures the sound's own mel and
-filters every STFT frame by what is missing in each band; fine structure and phases stay those that were spoken. Like
-Griffin-Lim, which replaces all magnitudes instead, it converges faster when each round goes on in the direction of the
-one before (Perraudin, Balazs and Sondergaard 2013, "A fast Griffin-Lim algorithm").
+What is drawn sample by sample is as loud as the mel says only on average. Its own magnitudes, brought to the level that
+the mel asks for in each band, are what the STFT frames shall have: they keep the harmonics that were spoken, which the
+mel hardly tells apart. Rounds of Griffin-Lim, begun with the phases that were spoken, find a sound with such frames;
+they converge faster when each goes on in the direction of the one before (Perraudin, Balazs and Sondergaard 2013, "A
+fast Griffin-Lim algorithm"). The last rounds no longer ask for magnitudes, but filter each frame by what its mel lacks.
 """
 
 from __future__ import annotations
@@ -24,6 +25,10 @@ Array = npt.NDArray[np.float64]
 _MOST = 2.0
 _LEAST_AMPLITUDE = 1e-5
 _MOMENTUM = 0.99
+# Power of the magnitudes that were spoken, which scatter more than a voice's. The three were chosen by PESQ and pitch.
+_EVENNESS = 0.7
+_LEVELLINGS = 5
+_LAST_ROUNDS = 3
 
 
 class MelMatching:
@@ -57,20 +62,31 @@ class MelMatching:
     def _match(self, signal: Tensor, first: int) -> Tensor:
         """Samples (S,) from the middle of frame `first` on, nearer to the mel where no end is near."""
         cfg = self._cfg
-        filters, bands = _filters(cfg)
         form = (cfg.n_fft, cfg.hop_length, cfg.win_length, self._window)
         spectrum = torch.stft(signal, *form, pad_mode="constant", return_complex=True)
         target = self._target[:, first : first + spectrum.shape[1]].clamp(min=_LEAST_AMPLITUDE)
+        magnitudes = spectrum.abs() ** _EVENNESS
+        for _ in range(_LEVELLINGS):
+            magnitudes = magnitudes * self._missing(magnitudes, target)
         previous: Tensor | None = None
         for left in reversed(range(self._rounds)):
-            missing = torch.log(target / (filters @ spectrum.abs() ** cfg.power).clamp(min=_LEAST_AMPLITUDE))
-            gain = torch.exp(bands @ (missing / cfg.power).clamp(-_MOST, _MOST))
-            signal = torch.istft(spectrum * gain, *form, length=len(signal))
+            if left >= _LAST_ROUNDS:
+                spectrum = magnitudes * torch.sgn(spectrum)
+            else:
+                spectrum = spectrum * self._missing(spectrum.abs(), target)
+            signal = torch.istft(spectrum, *form, length=len(signal))
             if left:
                 rebuilt = torch.stft(signal, *form, pad_mode="constant", return_complex=True)
                 spectrum = rebuilt if previous is None else rebuilt + _MOMENTUM * (rebuilt - previous)
                 previous = rebuilt
         return signal
+
+    def _missing(self, magnitudes: Tensor, target: Tensor) -> Tensor:
+        """Factors for magnitudes (n_bins, F) by which their bands come nearer to the mel amplitudes (n_mels, F)."""
+        filters, bands = _filters(self._cfg)
+        power = self._cfg.power
+        missing = torch.log(target / (filters @ magnitudes**power).clamp(min=_LEAST_AMPLITUDE))
+        return torch.exp(bands @ (missing / power).clamp(-_MOST, _MOST))
 
 
 @cache

@@ -25,6 +25,18 @@ def test_a_sound_with_that_mel_stays(speechlike):
     assert np.abs(matched - signal).max() < 0.02 * np.abs(signal).max()
 
 
+def test_the_pitch_that_was_spoken_stays():
+    noise = np.random.default_rng(0).normal(0, 0.05, (2, 8000))
+    pulses = noise[0] + 0.8 * (np.arange(8000) % 160 == 0)
+
+    def periodicity(signal):
+        return (signal[160:] * signal[:-160]).sum() / (signal**2).sum()
+
+    # The mel of white noise says nothing of a pitch.
+    matched = MelMatching(MelTransform()(de_emphasis(noise[1])), SYNTHESIZER_MEL, 16).of(pulses, True)
+    assert periodicity(pulses) > 0.5 and periodicity(matched) > 0.6 * periodicity(pulses)
+
+
 def test_pieces_are_the_whole_and_lag_no_further_than_they_must(random_mel):
     noise, mel = np.random.default_rng(0).normal(0, 0.1, 11_800), random_mel(60)
     whole = MelMatching(mel, SYNTHESIZER_MEL, 4).of(noise, True)
