@@ -35,8 +35,8 @@ RtvcProgress = Callable[[int, int, int, float], None]
 DEFAULT_PRECISION = "int16"
 TARGET_SAMPLES = 8000
 OVERLAP_SAMPLES = 800
-# What lies behind the network is done for so many samples at a time: so memory stays bounded, and it can be stopped.
-SOUND_SAMPLES = 32_000
+# What lies behind the network is done for so many samples at a time, so that memory stays bounded.
+SOUND_SAMPLES = 64_000
 # The generation ends in the middle of breath or noise: the original fades its last frames. A sound that is matched to
 # the mel ends as that does, and keeps its last consonant.
 TAIL_FRAMES = 20
@@ -131,13 +131,13 @@ class SampleVocoder:
         plan = self.plan(mel.shape[1])
         if plan.count == 1:
             return np.concatenate(list(self.stream(mel, seed=seed, progress=progress)))
-        scaled = torch.from_numpy(mel) / self.cfg.mel_scale
-        signal = generate(self._ready(), scaled, plan, seed=_seed(seed), progress=progress)
-        sound, pieces = PlainSound(self.cfg, mel), []
-        for first in range(0, plan.length, SOUND_SAMPLES):
-            pieces.append(sound.of(signal[first : first + SOUND_SAMPLES], first + SOUND_SAMPLES >= plan.length))
-            if progress is not None:
-                progress(plan.count * plan.width, plan.count * plan.width)
+        scaled, pulse = torch.from_numpy(mel) / self.cfg.mel_scale, _Pulse(progress)
+        signal = generate(self._ready(), scaled, plan, seed=_seed(seed), progress=pulse.report)
+        sound = PlainSound(self.cfg, mel, pulse.repeat)
+        pieces = [
+            sound.of(signal[first : first + SOUND_SAMPLES], first + SOUND_SAMPLES >= plan.length)
+            for first in range(0, plan.length, SOUND_SAMPLES)
+        ]
         return self._faded(np.concatenate(pieces), 0, plan.length)
 
     def stream(
@@ -153,10 +153,11 @@ class SampleVocoder:
     def _pieces(
         self, mel: npt.NDArray[np.float32], seed: int, progress: Progress | None
     ) -> Iterator[npt.NDArray[np.float32]]:
-        length, first, sound = self.cfg.hop_length * max(mel.shape[1] - 1, 1), 0, PlainSound(self.cfg, mel)
+        length, first, pulse = self.cfg.hop_length * max(mel.shape[1] - 1, 1), 0, _Pulse(progress)
+        sound = PlainSound(self.cfg, mel, pulse.repeat)
         scaled, lengths = torch.from_numpy(mel) / self.cfg.mel_scale, _piece_lengths(length, self.cfg)
         spoken = 0
-        for signal in generate_pieces(self._ready(), scaled, lengths, seed=seed, progress=progress):
+        for signal in generate_pieces(self._ready(), scaled, lengths, seed=seed, progress=pulse.report):
             spoken += len(signal)
             wav = sound.of(signal, last=spoken == length)
             if len(wav):
@@ -175,6 +176,22 @@ class SampleVocoder:
             return wav
         to_end = np.arange(length - 1 - first, length - 1 - first - len(wav), -1)
         return wav * np.minimum(to_end / (tail - 1), 1.0).astype(np.float32)
+
+
+class _Pulse:
+    """Reports progress, and again what was reported last: where there is none, a cancel must be heard all the same."""
+
+    def __init__(self, progress: Progress | None) -> None:
+        self._progress = progress
+        self._last: tuple[int, int] | None = None
+
+    def report(self, done: int, total: int) -> None:
+        self._last = done, total
+        self.repeat()
+
+    def repeat(self) -> None:
+        if self._progress is not None and self._last is not None:
+            self._progress(*self._last)
 
 
 class WaveRNNVocoder(SampleVocoder):

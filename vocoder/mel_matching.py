@@ -9,6 +9,7 @@ fast Griffin-Lim algorithm"). The last rounds no longer ask for magnitudes, but 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -34,13 +35,17 @@ _LAST_ROUNDS = 3
 class MelMatching:
     """Rounds on a pre-emphasised signal that comes in pieces; a sample needs n_fft more of them a round on each side.
 
-    mel (n_mels, T), normalised as on disk, is the whole sound's, which has hop_length * (T - 1) samples.
+    mel (n_mels, T), normalised as on disk, is the whole sound's, which has hop_length * (T - 1) samples. on_round is
+    called before each round on each piece; what it raises stops the work.
     """
 
-    def __init__(self, mel: npt.NDArray[np.floating], cfg: MelConfig, rounds: int) -> None:
+    def __init__(
+        self, mel: npt.NDArray[np.floating], cfg: MelConfig, rounds: int, on_round: Callable[[], None] | None = None
+    ) -> None:
         self._cfg, self._rounds = cfg, rounds
         self._target = denormalize_db(torch.from_numpy(np.asarray(mel, dtype=np.float64)), cfg)
         self._window = torch.hann_window(cfg.win_length, dtype=torch.float64)
+        self._on_round = on_round or (lambda: None)
         self._held = np.zeros(0)
         self._first = self._done = 0
 
@@ -70,6 +75,7 @@ class MelMatching:
             magnitudes = magnitudes * self._missing(magnitudes, target)
         previous: Tensor | None = None
         for left in reversed(range(self._rounds)):
+            self._on_round()
             if left >= _LAST_ROUNDS:
                 spectrum = magnitudes * torch.sgn(spectrum)
             else:

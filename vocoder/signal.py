@@ -3,6 +3,7 @@ tensors."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -31,13 +32,16 @@ def to_network_signal(wav: Array, cfg: SampleForm, mel: Array) -> Array:
 
 
 class PlainSound:
-    """The way back from a network signal, piece by piece; mel (n_mels, T) is what the network spoke from."""
+    """The way back from a network signal, piece by piece; mel (n_mels, T) is what the network spoke from.
 
-    def __init__(self, cfg: SampleForm, mel: Array) -> None:
+    on_round is called every few milliseconds of the matching; what it raises stops the work.
+    """
+
+    def __init__(self, cfg: SampleForm, mel: Array, on_round: Callable[[], None] | None = None) -> None:
         self._cfg = cfg
         self._predictors = predictors(mel, cfg.mel, cfg.prediction) if cfg.prediction else None
         self._before, self._coloured = np.zeros(cfg.prediction), 0
-        self._matching = MelMatching(mel, cfg.mel, cfg.matching) if cfg.matching else None
+        self._matching = MelMatching(mel, cfg.mel, cfg.matching, on_round) if cfg.matching else None
         self._last = 0.0
 
     def of(self, signal: Array, last: bool = True) -> npt.NDArray[np.float32]:
