@@ -36,7 +36,7 @@ class MelMatching:
     """Rounds on a pre-emphasised signal that comes in pieces; a sample needs n_fft more of them a round on each side.
 
     mel (n_mels, T), normalised as on disk, is the whole sound's, which has hop_length * (T - 1) samples. on_round is
-    called before each round on each piece; what it raises stops the work.
+    called at least once a round on each piece; what it raises stops the work.
     """
 
     def __init__(
@@ -89,6 +89,7 @@ class MelMatching:
 
     def _missing(self, magnitudes: Tensor, target: Tensor) -> Tensor:
         """Factors for magnitudes (n_bins, F) by which their bands come nearer to the mel amplitudes (n_mels, F)."""
+        self._on_round()
         filters, bands = _filters(self._cfg)
         power = self._cfg.power
         missing = torch.log(target / (filters @ magnitudes**power).clamp(min=_LEAST_AMPLITUDE))
