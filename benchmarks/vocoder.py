@@ -162,11 +162,10 @@ def whole_rows(vocoder: Vocoder, seconds: int) -> list[Row]:
         speak(mel.astype(np.float32), seed=0)
         return seconds / (time.perf_counter() - started)
 
-    rows = [Row(f"{vocoder.name}, {seconds} s", {WHOLE: lambda: speed(vocoder.vocode)})]
+    ways: dict[str, Callable[..., object]] = {vocoder.name: vocoder.vocode}
     if isinstance(vocoder, SampleVocoder):
-        streamed = partial(speed, lambda *args, **options: list(vocoder.stream(*args, **options)))
-        rows.append(Row(f"{vocoder.name}, streamed, {seconds} s", {WHOLE: streamed}))
-    return rows
+        ways[f"{vocoder.name}, streamed"] = lambda mel, seed: list(vocoder.stream(mel, seed=seed))
+    return [Row(f"{name}, {seconds} s", {WHOLE: partial(speed, speak)}) for name, speak in ways.items()]
 
 
 def rows() -> list[Row]:

@@ -10,8 +10,7 @@ SPEEDS = (0.5, 2.0)
 """The slowest and the fastest, as a multiple of the usual speed."""
 
 
-def check_speed(speed: float) -> float:
-    """The speed itself. Raises TextError when it is out of ``SPEEDS``."""
+def check_speed(speed: float) -> None:
+    """Raises TextError when the speed is out of ``SPEEDS``."""
     if not SPEEDS[0] <= speed <= SPEEDS[1]:
         raise TextError(f"The speed must be between {SPEEDS[0]} and {SPEEDS[1]}, not {speed}; 1 is as usual.")
-    return speed
